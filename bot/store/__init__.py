@@ -1,0 +1,1 @@
+"""Storage: tables, the statements over them, and the cipher of their text columns."""

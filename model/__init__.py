@@ -1,0 +1,1 @@
+"""Dialogue model: vocabulary, chat formats, checkpoints and the generation engine."""

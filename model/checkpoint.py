@@ -1,0 +1,78 @@
+"""Checkpoints on disk: weights, tokenizer and manifest in one folder."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+from transformers import GPT2DoubleHeadsModel, PreTrainedTokenizerFast
+
+from model.chat_format import ChatFormat, get_format, infer_format
+from model.errors import BadCheckpoint
+from model.files import replace_folder, write_json
+from model.manifest import MANIFEST, Manifest, check_folder, read_manifest
+from model.tokenizer import load_tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A loaded model with all that is needed to talk to it."""
+
+    model: GPT2DoubleHeadsModel
+    tokenizer: PreTrainedTokenizerFast
+    chat_format: ChatFormat
+    manifest: Manifest
+
+    @property
+    def max_positions(self) -> int:
+        """Longest sequence the model was built for, in tokens."""
+        return int(self.model.config.n_positions)
+
+
+def load(folder: Path, chat_format: str | None = None, dtype: torch.dtype = torch.float32) -> Checkpoint:
+    """Load a checkpoint of ours or any GPT-2 folder, in evaluation mode on the CPU.
+
+    A folder without a manifest gets the format its tokens fit. Raises BadCheckpoint with a sentence that says what
+    is wrong: no folder, unreadable files, not a GPT-2, a format that does not fit.
+    """
+    check_folder(folder)
+    manifest = read_manifest(folder)
+    tokenizer = load_tokenizer(folder)
+    name = chat_format or (manifest.format if manifest else infer_format(tokenizer))
+    return Checkpoint(
+        model=_load_weights(folder, dtype),
+        tokenizer=tokenizer,
+        chat_format=get_format(name, tokenizer),
+        manifest=manifest or Manifest(version=folder.resolve().name, format=name),
+    )
+
+
+def _load_weights(folder: Path, dtype: torch.dtype) -> GPT2DoubleHeadsModel:
+    try:
+        model: GPT2DoubleHeadsModel = GPT2DoubleHeadsModel.from_pretrained(str(folder), dtype=dtype, num_labels=1)
+    except Exception as error:  # transformers, safetensors and torch each raise their own kinds for a broken file
+        kind = type(error).__name__
+        raise BadCheckpoint(f"{folder}: the weights cannot be read ({kind}); get them again.") from error
+    model.train(False)
+    return model
+
+
+def save(checkpoint: Checkpoint, folder: Path, dtype: torch.dtype = torch.float32) -> None:
+    """Write a checkpoint so that `folder` appears whole or not at all, replacing an earlier one."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        # A whole copy, not a converted state dict: tied weights stay tied, and are written once.
+        weights: torch.nn.Module = copy.deepcopy(checkpoint.model)
+        weights.to(dtype)
+        cast(GPT2DoubleHeadsModel, weights).save_pretrained(str(partial))
+        checkpoint.tokenizer.save_pretrained(str(partial))
+        write_json(partial / MANIFEST, asdict(checkpoint.manifest))
+        replace_folder(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

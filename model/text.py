@@ -1,0 +1,26 @@
+"""Cleaning of what people type before it meets a tokenizer. Standard library only."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_RUN = re.compile(r"(\S)\1{3,}")
+_SPACE = re.compile(r"\s+")
+# Format characters (Cf) hide or reorder text: zero-width, bidi overrides, soft hyphen. The zero-width joiner alone
+# carries meaning, inside emoji.
+_JOINER = "\u200d"
+
+
+def clean_text(text: str, max_characters: int = 4000) -> str:
+    """NFC text on one line, without control or invisible characters, runs of a character cut to three.
+
+    Everything a model reads goes through here, in training as in serving, so that both see the same text.
+    """
+    composed = unicodedata.normalize("NFC", text[: max_characters * 2])
+    visible = "".join(" " if c.isspace() else c for c in composed if c.isspace() or _is_visible(c))
+    return _RUN.sub(r"\1\1\1", _SPACE.sub(" ", visible))[:max_characters].strip()
+
+
+def _is_visible(character: str) -> bool:
+    return character == _JOINER or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co", "Cn"}

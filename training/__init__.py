@@ -1,0 +1,1 @@
+"""From dialogues to a checkpoint, and from a checkpoint to its figures."""

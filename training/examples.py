@@ -1,0 +1,84 @@
+"""What is learnt: dialogues, and the examples they are cut into. Pure."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from model.dialogue import DialogueContext, Role, SpeechLevel, Turn
+from model.speech_level import speech_level_of
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """A whole conversation of a corpus. `speech_level` is the bot's, None where the corpus does not say."""
+
+    turns: tuple[Turn, ...]
+    persona: tuple[str, ...] = ()
+    speech_level: SpeechLevel | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingExample:
+    """One reply in its context, with replies of other dialogues as distractors of the next-utterance head."""
+
+    context: DialogueContext
+    reply: str
+    distractors: tuple[str, ...] = ()
+    source: str = ""
+
+
+def examples_of(dialogue: Dialogue) -> list[TrainingExample]:
+    """One example for each bot turn that answers something.
+
+    The speech level is the reply's own where it shows one, else the dialogue's: a line that slips must not teach
+    that a level means the other.
+    """
+    return [
+        TrainingExample(
+            context=DialogueContext(
+                persona=dialogue.persona,
+                turns=dialogue.turns[:index],
+                speech_level=speech_level_of(turn.text) or dialogue.speech_level,
+            ),
+            reply=turn.text,
+            source=dialogue.source,
+        )
+        for index, turn in enumerate(dialogue.turns)
+        if turn.role is Role.BOT and index > 0
+    ]
+
+
+def with_distractors(examples: Sequence[TrainingExample], count: int, rng: random.Random) -> list[TrainingExample]:
+    """Give each example `count` replies of other dialogues, none equal to its own reply.
+
+    Raises ValueError when the examples hold too few different replies for that.
+    """
+    replies = [example.reply for example in examples]
+    if len(set(replies)) <= count:
+        raise ValueError(f"{count} distractors need more than {count} different replies; add data.")
+    return [replace(example, distractors=_draw(example.reply, replies, count, rng)) for example in examples]
+
+
+def _draw(reply: str, replies: Sequence[str], count: int, rng: random.Random) -> tuple[str, ...]:
+    drawn: dict[str, None] = {}
+    while len(drawn) < count:
+        other = rng.choice(replies)
+        if other != reply:
+            drawn[other] = None
+    return tuple(drawn)
+
+
+def split_by_hash(dialogues: Iterable[Dialogue], held_out_percent: int) -> tuple[list[Dialogue], list[Dialogue]]:
+    """Training and held-out parts, decided by the first turn's text alone.
+
+    The same opening always falls on the same side, whatever else the corpus holds, so near-copies do not leak.
+    """
+    kept: list[Dialogue] = []
+    held_out: list[Dialogue] = []
+    for dialogue in dialogues:
+        bucket = random.Random(dialogue.turns[0].text).randrange(100)
+        (held_out if bucket < held_out_percent else kept).append(dialogue)
+    return kept, held_out
