@@ -54,17 +54,16 @@ class ChatFormat(ABC):
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self.tokenizer = tokenizer
-        missing = [token for token in self.required_tokens if token not in tokenizer.get_vocab()]
+        vocabulary = tokenizer.get_vocab()
+        missing = [token for token in self.required_tokens if token not in vocabulary]
         if missing:
             raise BadCheckpoint(
                 f"The chat format '{self.name}' needs the tokens {', '.join(missing)}, which this tokenizer lacks. "
                 "Choose another format, or fine-tune the checkpoint into this one with training.finetune."
             )
-        self._structural = frozenset(tokenizer.all_special_ids) | {self._id(token) for token in self.required_tokens}
+        self._ids = {token: int(vocabulary[token]) for token in self.required_tokens}
+        self._structural = frozenset(tokenizer.all_special_ids) | frozenset(self._ids.values())
         self.eos_id = self._end_id()
-
-    def _id(self, token: str) -> int:
-        return int(self.tokenizer.get_vocab()[token])
 
     def _end_id(self) -> int:
         if self.tokenizer.eos_token_id is None:
@@ -166,21 +165,21 @@ class MalbeotFormat(ChatFormat):
     required_tokens = (BOS, EOS, PERSONA, USER, BOT, HAEYO, BANMAL)
 
     def _end_id(self) -> int:
-        return self._id(EOS)
+        return self._ids[EOS]
 
     def head(self, context: DialogueContext) -> Segment:
-        ids = [self._id(BOS)]
+        ids = [self._ids[BOS]]
         for fact in context.persona:
-            ids += [self._id(PERSONA), *self.text_ids(fact)]
+            ids += [self._ids[PERSONA], *self.text_ids(fact)]
         if context.speech_level is not None:
-            ids.append(self._id(HAEYO if context.speech_level is SpeechLevel.HAEYO else BANMAL))
+            ids.append(self._ids[HAEYO if context.speech_level is SpeechLevel.HAEYO else BANMAL])
         return Segment(ids)
 
     def wrap_turn(self, role: Role, ids: list[int]) -> Segment:
-        return Segment([self._id(USER if role is Role.USER else BOT), *ids, self.eos_id])
+        return Segment([self._ids[USER if role is Role.USER else BOT], *ids, self.eos_id])
 
     def opening_segment(self) -> Segment:
-        return Segment([self._id(BOT)])
+        return Segment([self._ids[BOT]])
 
     def reply_segment(self, reply: str) -> Segment:
         return self.wrap_turn(Role.BOT, self.text_ids(reply))._replace(learn_from=1)
@@ -217,18 +216,18 @@ class UsrSysFormat(ChatFormat):
     everyday = "0"
 
     def _end_id(self) -> int:
-        return self._id("</s>")
+        return self._ids["</s>"]
 
     def head(self, context: DialogueContext) -> Segment:
-        return Segment([token for fact in context.persona for token in [self._id("<unused2>"), *self.text_ids(fact)]])
+        return Segment([token for fact in context.persona for token in [self._ids["<unused2>"], *self.text_ids(fact)]])
 
     def wrap_turn(self, role: Role, ids: list[int]) -> Segment:
         if role is Role.USER:
-            return Segment([self._id("<usr>"), *ids])
-        return Segment([self._id("<sys>"), *ids, self.eos_id])
+            return Segment([self._ids["<usr>"], *ids])
+        return Segment([self._ids["<sys>"], *ids, self.eos_id])
 
     def opening_segment(self) -> Segment:
-        return Segment([self._id("<unused1>"), *self.text_ids(self.everyday), self._id("<sys>")])
+        return Segment([self._ids["<unused1>"], *self.text_ids(self.everyday), self._ids["<sys>"]])
 
     def reply_segment(self, reply: str) -> Segment:
         opening = self.opening_segment().ids
@@ -247,14 +246,14 @@ class TransferTransfoFormat(ChatFormat):
     segmented = True
 
     def _end_id(self) -> int:
-        return self._id(EOS)
+        return self._ids[EOS]
 
     def _speaker(self, role: Role) -> int:
-        return self._id(SPEAKER1 if role is Role.USER else SPEAKER2)
+        return self._ids[SPEAKER1 if role is Role.USER else SPEAKER2]
 
     def head(self, context: DialogueContext) -> Segment:
         facts = [token for fact in context.persona for token in self.text_ids(fact)]
-        return Segment([self._id(BOS), *facts], self._speaker(Role.BOT))
+        return Segment([self._ids[BOS], *facts], self._speaker(Role.BOT))
 
     def wrap_turn(self, role: Role, ids: list[int]) -> Segment:
         return Segment([self._speaker(role), *ids], self._speaker(role))

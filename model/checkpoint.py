@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
@@ -15,6 +15,7 @@ from transformers import GPT2DoubleHeadsModel, PreTrainedTokenizerFast
 from model.chat_format import ChatFormat, get_format, infer_format
 from model.errors import BadCheckpoint
 from model.files import replace_folder, write_json
+from model.gpt2 import DialogueModel
 from model.manifest import MANIFEST, Manifest, check_folder, read_manifest
 from model.tokenizer import load_tokenizer
 
@@ -23,7 +24,7 @@ from model.tokenizer import load_tokenizer
 class Checkpoint:
     """A loaded model with all that is needed to talk to it."""
 
-    model: GPT2DoubleHeadsModel
+    model: DialogueModel
     tokenizer: PreTrainedTokenizerFast
     chat_format: ChatFormat
     manifest: Manifest
@@ -52,9 +53,9 @@ def load(folder: Path, chat_format: str | None = None, dtype: torch.dtype = torc
     )
 
 
-def _load_weights(folder: Path, dtype: torch.dtype) -> GPT2DoubleHeadsModel:
+def _load_weights(folder: Path, dtype: torch.dtype) -> DialogueModel:
     try:
-        model: GPT2DoubleHeadsModel = GPT2DoubleHeadsModel.from_pretrained(str(folder), dtype=dtype, num_labels=1)
+        model: DialogueModel = DialogueModel.from_pretrained(str(folder), dtype=dtype, num_labels=1)
     except Exception as error:  # transformers, safetensors and torch each raise their own kinds for a broken file
         kind = type(error).__name__
         raise BadCheckpoint(f"{folder}: the weights cannot be read ({kind}); get them again.") from error
@@ -62,17 +63,24 @@ def _load_weights(folder: Path, dtype: torch.dtype) -> GPT2DoubleHeadsModel:
     return model
 
 
-def save(checkpoint: Checkpoint, folder: Path, dtype: torch.dtype = torch.float32) -> None:
-    """Write a checkpoint so that `folder` appears whole or not at all, replacing an earlier one."""
+def save(checkpoint: Checkpoint, folder: Path, dtype: torch.dtype = torch.float32, keep: Sequence[str] = ()) -> None:
+    """Write a checkpoint so that `folder` appears whole or not at all, replacing an earlier one.
+
+    Files of the earlier folder named in `keep` (a model card) are carried over.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        # A whole copy, not a converted state dict: tied weights stay tied, and are written once.
-        weights: torch.nn.Module = copy.deepcopy(checkpoint.model)
-        weights.to(dtype)
-        cast(GPT2DoubleHeadsModel, weights).save_pretrained(str(partial))
+        # transformers' own class, so that any of its users can load the folder.
+        plain = GPT2DoubleHeadsModel(checkpoint.model.config)
+        plain.load_state_dict(checkpoint.model.state_dict())
+        cast(torch.nn.Module, plain).to(dtype)
+        plain.save_pretrained(str(partial))
         checkpoint.tokenizer.save_pretrained(str(partial))
         write_json(partial / MANIFEST, asdict(checkpoint.manifest))
+        for name in keep:
+            if (folder / name).exists():
+                shutil.copy2(folder / name, partial / name)
         replace_folder(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -9,3 +9,7 @@ class TrainingError(Exception):
 
 class BadData(TrainingError):
     """A data file is missing, unreadable, empty, or not in the format asked for."""
+
+
+class BadOption(TrainingError):
+    """Options of a command do not fit each other or what is on disk."""

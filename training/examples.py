@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from model.dialogue import DialogueContext, Role, SpeechLevel, Turn
 from model.speech_level import speech_level_of
+from training.errors import BadData
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,11 @@ def examples_of(dialogue: Dialogue) -> list[TrainingExample]:
 def with_distractors(examples: Sequence[TrainingExample], count: int, rng: random.Random) -> list[TrainingExample]:
     """Give each example `count` replies of other dialogues, none equal to its own reply.
 
-    Raises ValueError when the examples hold too few different replies for that.
+    Raises BadData when the examples hold too few different replies for that.
     """
     replies = [example.reply for example in examples]
     if len(set(replies)) <= count:
-        raise ValueError(f"{count} distractors need more than {count} different replies; add data.")
+        raise BadData(f"{count} distractors need more than {count} different replies; add data or ask for fewer.")
     return [replace(example, distractors=_draw(example.reply, replies, count, rng)) for example in examples]
 
 

@@ -1,0 +1,128 @@
+"""What the operator sets: environment variables, and the same names in a file `.env`.
+
+Nothing is read at import: `load_settings` reads once, app.py hands the values on.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from dotenv import dotenv_values
+from pydantic import AfterValidator, Field, FiniteFloat, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from bot.errors import BadSettings
+from model.dialogue import Sampling
+from model.manifest import current
+
+PREFIX = "MALBEOT_"
+# The model that comes with the program.
+SHIPPED = Path(__file__).parent.parent / "model" / "default"
+_SAMPLING = Sampling()
+_SAMPLING_FIELDS = tuple(Sampling.__dataclass_fields__)
+
+UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
+
+
+class Settings(BaseSettings):
+    """All settings. A field's description is what its error says: how the value should look, in Korean.
+
+    An empty value counts as unset; relative paths start at the working directory.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
+        validate_default=True,
+    )
+
+    telegram_token: SecretStr | None = Field(
+        default=None, validation_alias="TELEGRAM_TOKEN", description="BotFather가 준 텔레그램 토큰을 적어 주세요."
+    )
+    discord_token: SecretStr | None = Field(
+        default=None,
+        validation_alias="DISCORD_TOKEN",
+        description="디스코드 개발자 페이지에서 받은 봇 토큰을 적어 주세요.",
+    )
+    key: SecretStr | None = Field(default=None, description="32바이트를 base64로 적어 주세요.")
+    key_file: UserPath = Field(default=Path("~/.config/malbeot/key"), description="열쇠 파일의 경로를 적어 주세요.")
+    database: UserPath = Field(default=Path("data/malbeot.db"), description="데이터베이스 파일의 경로를 적어 주세요.")
+    model: UserPath | None = Field(default=None, description="모델 폴더의 경로를 적어 주세요.")
+    models: UserPath = Field(default=Path("models"), description="모델들을 모아 둔 폴더의 경로를 적어 주세요.")
+    format: str | None = Field(default=None, description="대화 형식의 이름을 적어 주세요.")
+    threads: int | None = Field(default=None, ge=1, description="1 이상의 정수로 적어 주세요.")
+    temperature: FiniteFloat = Field(default=_SAMPLING.temperature, description="0 이상의 숫자로 적어 주세요.")
+    top_k: int = Field(default=_SAMPLING.top_k, description="0 이상의 정수로 적어 주세요.")
+    top_p: FiniteFloat = Field(default=_SAMPLING.top_p, description="0보다 크고 1 이하인 숫자로 적어 주세요.")
+    repetition_penalty: FiniteFloat = Field(
+        default=_SAMPLING.repetition_penalty, description="0보다 큰 숫자로 적어 주세요. 1이면 벌점이 없어요."
+    )
+    max_new_tokens: int = Field(default=_SAMPLING.max_new_tokens, description="1 이상의 정수로 적어 주세요.")
+    candidates: int = Field(default=_SAMPLING.candidates, description="1부터 16까지의 정수로 적어 주세요.")
+    seed: int | None = Field(default=_SAMPLING.seed, description="정수로 적거나 비워 두세요.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="DEBUG, INFO, WARNING, ERROR 가운데 하나로 적어 주세요."
+    )
+
+    @field_validator(*_SAMPLING_FIELDS)
+    @classmethod
+    def _fits_sampling(cls, value: Any, info: ValidationInfo) -> Any:
+        # The ranges are Sampling's own; it raises the ValueError that fails this field.
+        Sampling(**{str(info.field_name): value})
+        return value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
+
+    def sampling(self) -> Sampling:
+        """How tokens are chosen."""
+        return Sampling(**{name: getattr(self, name) for name in _SAMPLING_FIELDS})
+
+    def model_folder(self) -> Path:
+        """The checkpoint to serve: the one asked for, else the promoted one, else the one that ships.
+
+        Raises model.errors.BadCheckpoint when the pointer of the models folder leads nowhere.
+        """
+        return self.model or current(self.models) or SHIPPED
+
+
+def setting_names() -> dict[str, str]:
+    """Every setting as it is written in the environment, with its field of Settings."""
+    return {str(field.validation_alias or PREFIX + name.upper()): name for name, field in Settings.model_fields.items()}
+
+
+def load_settings(env_file: Path = Path(".env")) -> Settings:
+    """Read the environment and `env_file`, which need not exist; the environment wins.
+
+    Raises BadSettings, naming the setting and never its value.
+    """
+    try:
+        _refuse_unknown(env_file)
+        return Settings(_env_file=env_file)  # type: ignore[call-arg]  # a keyword mypy does not see without a plugin
+    except ValidationError as error:
+        place = str(error.errors()[0]["loc"][0])
+        name = next(name for name, field in setting_names().items() if place.lower() in (field, name.lower()))
+        hint = Settings.model_fields[setting_names()[name]].description
+        raise BadSettings(f"{name} 설정이 올바르지 않아요. {hint}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSettings(
+            f"{env_file} 파일을 읽을 수 없어요. UTF-8로 저장되어 있는지, 읽을 권한이 있는지 확인해 주세요."
+        ) from error
+
+
+def _refuse_unknown(env_file: Path) -> None:
+    # A misspelt name would be ignored in silence. Only our prefix: a .env is often shared with other programs.
+    known = setting_names()
+    for name in dotenv_values(env_file, interpolate=False, encoding="utf-8") if env_file.is_file() else ():
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            raise BadSettings(
+                f"{env_file}에 적힌 {name}은(는) 모르는 설정이에요. .env.example에서 이름을 확인해 주세요."
+            )

@@ -1,0 +1,1 @@
+"""One file a revision, named rNNNN_what.py; `down_revision` is the one before."""

@@ -1,0 +1,138 @@
+"""What the engine and its child process say to each other: typed messages in length-prefixed pickle frames.
+
+Both ends of the socket are this program on this machine, so pickle carries nothing foreign. No torch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from model.dialogue import DialogueContext, Reply, Sampling
+from model.errors import BadCheckpoint, ModelError
+
+_HEADER = struct.Struct("!I")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """What an engine runs, and how much at once.
+
+    `chat_format` None takes the checkpoint's own, `threads` None torch's choice. At most `max_running` requests are
+    advanced together and `queue_limit` more wait. A retriever's match is the reply outright from `take_similarity`
+    on, and a candidate among others from `join_similarity` on. `backend` names the function that loads the model
+    (`module:function`, called with this config in the child).
+    """
+
+    model: Path
+    chat_format: str | None = None
+    threads: int | None = None
+    device: str = "cpu"
+    queue_limit: int = 32
+    max_running: int = 4
+    retriever: Path | None = None
+    take_similarity: float = 0.9
+    join_similarity: float = 0.6
+    backend: str = "model.backends.torch_backend:load"
+
+    def __post_init__(self) -> None:
+        if self.max_running < 1 or self.queue_limit < 0:
+            raise ValueError("max_running must be 1 or more, and queue_limit 0 or more")
+        if not self.join_similarity <= self.take_similarity:
+            raise ValueError("join_similarity must not be above take_similarity")
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Answer this; the sampling has its seed, so that asking again gives the same reply."""
+
+    request_id: int
+    context: DialogueContext
+    sampling: Sampling
+    streamed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Nobody waits for this request any more."""
+
+    request_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The model is loaded."""
+
+    model_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The model cannot be loaded; the child ends."""
+
+    error: BadCheckpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The request left the queue and has a slot. Sent before any work, so that a crash has its suspects."""
+
+    request_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """More text of a streamed request."""
+
+    request_id: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The request is answered."""
+
+    request_id: int
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The request cannot be answered; the child goes on."""
+
+    request_id: int
+    error: ModelError
+
+
+ToWorker = EngineConfig | Submit | Cancel
+Event = Started | Piece | Done | Failed
+FromWorker = Ready | Refused | Event
+
+
+def to_frame(message: ToWorker | FromWorker) -> bytes:
+    """The message as it goes over the socket."""
+    body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+    return _HEADER.pack(len(body)) + body
+
+
+def read_frame(stream: BinaryIO) -> ToWorker | None:
+    """The next message for the child, waited for; None at the end of the stream."""
+    header = stream.read(_HEADER.size)
+    if len(header) < _HEADER.size:
+        return None
+    (length,) = _HEADER.unpack(header)
+    body = stream.read(length)
+    return cast(ToWorker, pickle.loads(body)) if len(body) == length else None
+
+
+async def receive_frame(stream: asyncio.StreamReader) -> FromWorker | None:
+    """The next message from the child; None when the child has closed its end, or died."""
+    try:
+        (length,) = _HEADER.unpack(await stream.readexactly(_HEADER.size))
+        return cast(FromWorker, pickle.loads(await stream.readexactly(length)))
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None

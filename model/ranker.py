@@ -1,0 +1,162 @@
+"""From a request to its reply: where candidates come from, and which of them is sent. No torch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from model.dialogue import Candidate, DialogueContext, Finish, Reply, Role, Sampling, Source
+from model.errors import EngineFailed
+from model.protocol import EngineConfig, Submit
+from model.retriever import Match
+from model.scheduler import Answer
+from model.speech_level import speech_level_of
+from model.text import clean_text
+
+
+class Generation(Protocol):
+    """The candidates of one request, advanced together."""
+
+    @property
+    def finished(self) -> bool:
+        """Every candidate has ended."""
+        ...
+
+    def step(self) -> None:
+        """One more token for each open candidate."""
+        ...
+
+    def text(self) -> str:
+        """The first candidate so far; later text only adds to it."""
+        ...
+
+    def candidates(self) -> list[Candidate]:
+        """The candidates, once finished."""
+        ...
+
+
+class Backend(Protocol):
+    """A loaded model."""
+
+    version: str
+
+    def start(self, context: DialogueContext, sampling: Sampling) -> Generation:
+        """Run the prompt and draw each candidate's first token. Raises ContextTooLong."""
+        ...
+
+    def score(self, context: DialogueContext, texts: Sequence[str]) -> list[float] | None:
+        """Next-utterance scores of `texts`, higher is better; None from a model that cannot tell."""
+        ...
+
+
+class Lookup(Protocol):
+    """Lines said in near contexts: `model.retriever.Retriever`, or a fixed answer in tests."""
+
+    def nearest(self, context: DialogueContext, count: int) -> list[Match]:
+        """At most `count` matches, best first."""
+        ...
+
+
+class Answerer:
+    """Makes replies: looks one up or generates candidates, ranks them, takes the best."""
+
+    def __init__(self, backend: Backend, lookup: Lookup | None, config: EngineConfig) -> None:
+        self._backend = backend
+        self._lookup = lookup
+        self._take = config.take_similarity
+        self._join = config.join_similarity
+
+    def answer(self, request: Submit) -> Answer:
+        """One request, a token a step. Raises ContextTooLong, and EngineFailed when the model says nothing at all."""
+        began = time.monotonic()
+        match = self._match(request.context)
+        if match is not None and match.similarity >= self._take:
+            if request.streamed:
+                yield match.text
+            ranked = [_as_candidate(match)]
+        elif request.streamed:
+            ranked = yield from self._written(request.context, replace(request.sampling, candidates=1), streamed=True)
+        else:
+            found = [_as_candidate(match)] if match is not None else []
+            written = yield from self._written(request.context, request.sampling, streamed=False, enough=bool(found))
+            ranked = self._rank([*written, *found], request.context)
+        best = ranked[0]
+        return Reply(
+            text=best.text,
+            source=best.source,
+            model_version=self._backend.version,
+            finish=best.finish,
+            seconds=time.monotonic() - began,
+            candidates=tuple(ranked),
+        )
+
+    def _match(self, context: DialogueContext) -> Match | None:
+        """The nearest line, when it is near enough to count at all."""
+        found = self._lookup.nearest(context, 1) if self._lookup is not None else []
+        return found[0] if found and found[0].text.strip() and found[0].similarity >= self._join else None
+
+    def _written(
+        self, context: DialogueContext, sampling: Sampling, streamed: bool, enough: bool = False
+    ) -> Generator[str, None, list[Candidate]]:
+        """Generated candidates, at least one of them not empty unless there is `enough` without them."""
+        seed = sampling.seed or 0
+        for attempt in (seed, seed + 1):
+            written = yield from self._generate(context, replace(sampling, seed=attempt), streamed)
+            if enough or any(candidate.text for candidate in written):
+                return written
+        raise EngineFailed("The model had nothing to say, twice; ask again, or in other words.")
+
+    def _generate(
+        self, context: DialogueContext, sampling: Sampling, streamed: bool
+    ) -> Generator[str, None, list[Candidate]]:
+        generation = self._backend.start(context, sampling)
+        shown = 0
+        while True:
+            text = generation.text() if streamed else ""
+            yield text[shown:]
+            shown = len(text)
+            if generation.finished:
+                return generation.candidates()
+            generation.step()
+
+    def _rank(self, candidates: Sequence[Candidate], context: DialogueContext) -> list[Candidate]:
+        kept = eligible(candidates, context)
+        if len(kept) > 1:
+            scores = self._backend.score(context, [candidate.text for candidate in kept])
+            if scores is not None:
+                kept = [replace(candidate, score=score) for candidate, score in zip(kept, scores, strict=True)]
+        return choose(kept, context)
+
+
+def _as_candidate(match: Match) -> Candidate:
+    return Candidate(match.text.strip(), Source.RETRIEVER, Finish.STOP)
+
+
+def choose(candidates: Sequence[Candidate], context: DialogueContext) -> list[Candidate]:
+    """The eligible candidates, best first: in the asked speech level, whole, then by score."""
+
+    def rank(candidate: Candidate) -> tuple[bool, bool, float]:
+        shown = speech_level_of(candidate.text)
+        wrong_level = None not in (shown, context.speech_level) and shown is not context.speech_level
+        return wrong_level, candidate.finish is Finish.LENGTH, -(candidate.score or 0.0)
+
+    return sorted(eligible(candidates, context), key=rank)
+
+
+def eligible(candidates: Sequence[Candidate], context: DialogueContext) -> list[Candidate]:
+    """Candidates with text, each text once, without what the bot said already unless nothing else is left."""
+    distinct: dict[str, Candidate] = {}
+    for candidate in candidates:
+        if candidate.text.strip():
+            distinct.setdefault(candidate.text, candidate)
+    said = {_essence(turn.text) for turn in context.turns if turn.role is Role.BOT}
+    fresh = [candidate for candidate in distinct.values() if _essence(candidate.text) not in said]
+    return fresh or list(distinct.values())
+
+
+def _essence(text: str) -> str:
+    """What two lines that differ only in spacing, case or punctuation share."""
+    cleaned = clean_text(text).casefold()
+    return "".join(character for character in cleaned if character.isalnum()) or cleaned

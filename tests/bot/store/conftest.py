@@ -1,0 +1,32 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bot.store.cipher import KEY_BYTES, Cipher
+from model.files import sha256
+
+Snapshot = dict[str, tuple[int, int, str]]
+
+
+@pytest.fixture
+def cipher() -> Cipher:
+    return Cipher(bytes(range(KEY_BYTES)))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "malbeot.db"
+
+
+@pytest.fixture
+def snapshot(tmp_path: Path) -> Callable[[], Snapshot]:
+    """Everything below the test's folder: names, modes, times of change, contents."""
+
+    def take() -> Snapshot:
+        return {
+            str(path): (path.stat().st_mode, path.stat().st_mtime_ns, sha256([path]) if path.is_file() else "")
+            for path in [tmp_path, *tmp_path.rglob("*")]
+        }
+
+    return take

@@ -1,0 +1,357 @@
+"""What is kept: pairs of turns in order, readable only with the key, at a cost that does not grow."""
+# ruff: noqa: ASYNC240 - nothing else runs beside a test that a slow disk could hold up.
+
+import asyncio
+import json
+import resource
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.sql import ClauseElement
+
+from bot.errors import StorageFailed, WrongKey
+from bot.messages import ConversationKey
+from bot.store import database
+from bot.store.cipher import Cipher
+from bot.store.store import History, Store
+from model.dialogue import Role, Source, SpeechLevel
+
+CHAT = ConversationKey("telegram", "42")
+NOON = datetime(2026, 3, 1, 12, 30, 15, 250_000, tzinfo=UTC)
+
+
+@pytest.fixture
+async def store(path: Path, cipher: Cipher) -> AsyncIterator[Store]:
+    async with Store.open(path, cipher, now=lambda: NOON) as opened:
+        yield opened
+
+
+async def say(store: Store, *numbers: int, key: ConversationKey = CHAT) -> None:
+    for number in numbers:
+        await store.add_exchange(key, f"{number}?", f"{number}!", "v1", Source.GENERATOR, NOON)
+
+
+def texts(history: History) -> list[str]:
+    return [turn.text for turn in history.turns]
+
+
+async def test_conversation_is_made_once(store: Store) -> None:
+    first = await store.conversation(CHAT)
+    assert (first.persona, first.speech_level) == (None, None)
+    others = [
+        ConversationKey("discord", "42"),
+        ConversationKey("telegram", "42", "7"),
+        ConversationKey("telegram", "4"),
+    ]
+    ids = {(await store.conversation(key)).id for key in [CHAT, *others, CHAT]}
+    assert first.id in ids
+    assert len(ids) == 4
+
+
+async def test_conversation_is_made_once_at_once(path: Path, cipher: Cipher, store: Store) -> None:
+    async with Store.open(path, cipher) as other:
+        found = await asyncio.gather(*(place.conversation(CHAT) for place in [store, other] * 20))
+    assert len({conversation.id for conversation in found}) == 1
+
+
+async def test_own_settings_stay(path: Path, cipher: Cipher, store: Store) -> None:
+    await store.set_persona(CHAT, ("나는 고양이다.",))
+    await store.set_speech_level(CHAT, SpeechLevel.BANMAL)
+    await say(store, 1)
+    async with Store.open(path, cipher) as other:
+        found = await other.conversation(CHAT)
+    assert (found.persona, found.speech_level) == (("나는 고양이다.",), SpeechLevel.BANMAL)
+    await store.set_persona(CHAT, None)
+    assert (await store.conversation(CHAT)).persona is None
+    assert (await store.conversation(CHAT)).speech_level is SpeechLevel.BANMAL
+    await store.set_speech_level(CHAT, None)
+    assert (await store.conversation(CHAT)).speech_level is None
+    assert (await store.history(CHAT, 9)).total == 2
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(facts=st.lists(st.text(st.characters(categories=None)), max_size=5).map(tuple))
+async def test_persona_round_trip(store: Store, facts: tuple[str, ...]) -> None:
+    await store.set_persona(CHAT, facts)
+    assert (await store.conversation(CHAT)).persona == facts
+
+
+async def test_history_of_nobody(path: Path, store: Store) -> None:
+    assert await store.history(CHAT, 5) == History((), 0)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM conversations").fetchone() == (0,)
+
+
+async def test_history_is_the_newest_in_order(store: Store) -> None:
+    await say(store, 1, 2, 3)
+    await say(store, 9, key=ConversationKey("telegram", "43"))
+    history = await store.history(CHAT, 3)
+    assert texts(history) == ["2!", "3?", "3!"]
+    assert [turn.role for turn in history.turns] == [Role.BOT, Role.USER, Role.BOT]
+    assert history.total == 6
+    assert texts(await store.history(CHAT, 100)) == ["1?", "1!", "2?", "2!", "3?", "3!"]
+    assert await store.history(CHAT, 0) == History((), 6)
+    with pytest.raises(ValueError, match="limit"):
+        await store.history(CHAT, -1)
+
+
+async def test_times_are_kept_in_utc(store: Store) -> None:
+    in_seoul = NOON.astimezone(timezone(timedelta(hours=9)))
+    await store.add_exchange(CHAT, "지금 몇 시야?", "점심이야!", "v1", Source.GENERATOR, in_seoul)
+    for turn in (await store.history(CHAT, 2)).turns:
+        assert turn.created_at == NOON
+        assert turn.created_at.utcoffset() == timedelta(0)
+    naive = NOON.replace(tzinfo=None)
+    with pytest.raises(ValueError, match="timezone"):
+        await store.add_exchange(CHAT, "a", "b", "v1", Source.GENERATOR, naive)
+    with pytest.raises(ValueError, match="timezone"):
+        await store.replace_last_reply(CHAT, "b", "v1", Source.GENERATOR, naive)
+
+
+async def test_where_a_reply_came_from_is_kept(path: Path, store: Store) -> None:
+    await say(store, 1)
+    await store.add_exchange(CHAT, "?", "!", "v2", Source.RETRIEVER, NOON)
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT role, model_version, source FROM turns ORDER BY id").fetchall()
+    user = ("user", None, None)
+    assert rows == [user, ("bot", "v1", "generator"), user, ("bot", "v2", "retriever")]
+
+
+async def test_replace_last_reply(path: Path, store: Store) -> None:
+    await say(store, 1, 2)
+    await say(store, 9, key=ConversationKey("telegram", "43"))
+    before = await store.history(CHAT, 9)
+    later = NOON + timedelta(seconds=5)
+    assert await store.replace_last_reply(CHAT, "다시!", "v2", Source.RETRIEVER, later)
+    after = await store.history(CHAT, 9)
+    assert texts(after) == ["1?", "1!", "2?", "다시!"]
+    assert after.total == 4
+    assert after.turns[:3] == before.turns[:3]
+    assert (after.turns[3].id, after.turns[3].created_at) == (before.turns[3].id, later)
+    with closing(sqlite3.connect(path)) as connection:
+        last = connection.execute("SELECT model_version, source FROM turns WHERE id = ?", (after.turns[3].id,))
+        assert last.fetchone() == ("v2", "retriever")
+
+
+async def test_no_reply_to_replace(store: Store) -> None:
+    assert not await store.replace_last_reply(CHAT, "다시!", "v1", Source.GENERATOR, NOON)
+    assert await store.history(CHAT, 9) == History((), 0)
+    await say(store, 1)
+    await store.clear_history(CHAT)
+    assert not await store.replace_last_reply(CHAT, "다시!", "v1", Source.GENERATOR, NOON)
+
+
+async def test_a_persons_turn_is_never_replaced(path: Path, store: Store) -> None:
+    await say(store, 1)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("DELETE FROM turns WHERE role = 'bot'")
+    assert not await store.replace_last_reply(CHAT, "다시!", "v1", Source.GENERATOR, NOON)
+    assert texts(await store.history(CHAT, 9)) == ["1?"]
+
+
+async def test_clear_history(store: Store) -> None:
+    other = ConversationKey("telegram", "43")
+    await store.set_persona(CHAT, ("나는 말벗이다.",))
+    await say(store, 1, 2)
+    await say(store, 9, key=other)
+    newest = (await store.history(CHAT, 1)).turns[0].id
+    await store.clear_history(CHAT)
+    await store.clear_history(ConversationKey("discord", "nobody"))
+    assert await store.history(CHAT, 9) == History((), 0)
+    assert (await store.conversation(CHAT)).persona == ("나는 말벗이다.",)
+    assert (await store.history(other, 9)).total == 2
+    await say(store, 3)
+    history = await store.history(CHAT, 9)
+    assert texts(history) == ["3?", "3!"]
+    assert history.total == 2
+    assert history.turns[0].id > newest
+
+
+async def test_ids_are_not_given_twice(path: Path, store: Store) -> None:
+    await say(store, 1)
+    newest = (await store.history(CHAT, 1)).turns[0].id
+    await store.clear_history(CHAT)
+    await say(store, 2)
+    assert (await store.history(CHAT, 2)).turns[0].id == newest + 1
+
+
+async def test_turns_go_with_their_conversation(path: Path, store: Store) -> None:
+    await say(store, 1)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("DELETE FROM conversations")
+        assert connection.execute("SELECT COUNT(*) FROM turns").fetchone() == (0,)
+
+
+async def test_many_conversations_at_once(store: Store) -> None:
+    keys = [ConversationKey("telegram", str(number)) for number in range(50)]
+
+    async def talk(key: ConversationKey) -> None:
+        for number in range(6):
+            await say(store, number, key=key)
+            assert (await store.history(key, 2)).total == 2 * number + 2
+
+    await asyncio.gather(*(talk(key) for key in keys))
+    for key in keys:
+        assert texts(await store.history(key, 20)) == [text for n in range(6) for text in (f"{n}?", f"{n}!")]
+
+
+async def test_exchanges_of_one_conversation_are_not_mixed(store: Store) -> None:
+    await asyncio.gather(*(say(store, number) for number in range(50)))
+    found = texts(await store.history(CHAT, 200))
+    assert found == [text for n in range(50) for text in (f"{n}?", f"{n}!")]
+
+
+async def test_cost_does_not_grow_with_the_history(store: Store) -> None:
+    """Counted in steps of SQLite's virtual machine, on the one connection the store has."""
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    async with store._engine.connect() as connection:
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert driver is not None
+        await driver.set_progress_handler(count, 1)
+    costs = []
+    for exchanges in (10, 300):
+        await say(store, *range(exchanges))
+        await say(store, *range(exchanges), key=ConversationKey("discord", "42"))
+        steps = 0
+        history = await store.history(CHAT, 10)
+        costs.append(steps)
+        assert len(history.turns) == 10
+    assert history.total == 620
+    assert costs[0] == costs[1] > 0
+
+
+async def test_nothing_is_readable_without_the_key(path: Path, store: Store) -> None:
+    secret, fact, reply = "떡볶이 secret", "나는 김치찌개다 fact", "순대 reply"
+    key = ConversationKey("telegram", "chat-4242")
+    await store.set_persona(key, (fact,))
+    await store.add_exchange(key, secret, reply, "v1", Source.GENERATOR, NOON)
+    await store.replace_last_reply(key, reply + "2", "v1", Source.GENERATOR, NOON)
+    raw = b"".join(file.read_bytes() for file in path.parent.iterdir())
+    assert Path(f"{path}-wal").stat().st_size > 0
+    assert b"chat-4242" in raw
+    for text in (secret, fact, reply):
+        for part in text.split():
+            for form in (part.encode(), part.encode("utf-16-le"), json.dumps(part).strip('"').encode()):
+                assert form not in raw
+
+
+async def test_changed_text_is_noticed(path: Path, store: Store) -> None:
+    await say(store, 1)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE conversations SET persona = (SELECT text FROM turns LIMIT 1)")
+        connection.execute("UPDATE turns SET text = text || x'00' WHERE role = 'user'")
+    assert texts(await store.history(CHAT, 1)) == ["1!"]
+    with pytest.raises(WrongKey):
+        await store.history(CHAT, 2)
+    with pytest.raises(WrongKey):
+        await store.conversation(CHAT)
+
+
+async def test_both_turns_or_neither(path: Path, store: Store) -> None:
+    await say(store, 1)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(
+            "CREATE TRIGGER refuse BEFORE INSERT ON turns WHEN NEW.role = 'bot' "
+            "BEGIN SELECT RAISE(ABORT, 'secret reason'); END"
+        )
+        with pytest.raises(StorageFailed, match="요") as raised:
+            await say(store, 2)
+        assert "secret" not in str(raised.value)
+        connection.execute("DROP TRIGGER refuse")
+    await say(store, 3)
+    history = await store.history(CHAT, 9)
+    assert texts(history) == ["1?", "1!", "3?", "3!"]
+    assert history.total == 4
+
+
+@contextmanager
+def disk_that_is_full(size: int) -> Iterator[None]:
+    """No file may grow beyond `size` bytes; Python ignores the signal, so that writing fails instead."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_disk_that_takes_no_more(path: Path, store: Store) -> None:
+    await say(store, 1)
+    log = Path(f"{path}-wal").stat().st_size
+    with disk_that_is_full(log + 100), pytest.raises(StorageFailed, match="디스크"):
+        await store.add_exchange(CHAT, "길" * 10_000, "네", "v1", Source.GENERATOR, NOON)
+    assert texts(await store.history(CHAT, 9)) == ["1?", "1!"]
+    await say(store, 2)
+    assert texts(await store.history(CHAT, 9)) == ["1?", "1!", "2?", "2!"]
+
+
+async def test_database_that_another_holds(path: Path, cipher: Cipher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+    async with Store.open(path, cipher) as store:
+        await say(store, 1)
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StorageFailed, match="붙잡고"):
+                await say(store, 2)
+            assert texts(await store.history(CHAT, 9)) == ["1?", "1!"]
+        await say(store, 3)
+        assert texts(await store.history(CHAT, 9)) == ["1?", "1!", "3?", "3!"]
+
+
+async def test_cancelled_writers(store: Store) -> None:
+    """Wherever a writer is cancelled, both turns are there or neither, and the store goes on."""
+    for pauses in range(60):
+        task = asyncio.create_task(say(store, pauses))
+        for _ in range(pauses):
+            await asyncio.sleep(0)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    await say(store, 1000)
+    history = await store.history(CHAT, 1000)
+    found = texts(history)
+    assert found[-2:] == ["1000?", "1000!"]
+    assert history.total == len(found)
+    assert [text.removesuffix("?") for text in found[::2]] == [text.removesuffix("!") for text in found[1::2]]
+
+
+async def test_closed_store(path: Path, cipher: Cipher) -> None:
+    async with Store.open(path, cipher) as store:
+        await say(store, 1)
+    with pytest.raises(StorageFailed, match="닫혔어요"):
+        await store.history(CHAT, 1)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+async def test_statements_are_portable(store: Store) -> None:
+    """Every statement that runs also compiles for PostgreSQL."""
+    statements: list[str] = []
+
+    @event.listens_for(store._engine.sync_engine, "before_execute")
+    def compile_it(connection: object, statement: ClauseElement, *rest: object) -> None:
+        statements.append(str(statement.compile(dialect=postgresql.dialect())))  # type: ignore[no-untyped-call]
+
+    await store.conversation(CHAT)
+    await store.set_persona(CHAT, ("나는 말벗이다.",))
+    await store.set_speech_level(CHAT, SpeechLevel.HAEYO)
+    await say(store, 1)
+    await store.replace_last_reply(CHAT, "다시", "v1", Source.GENERATOR, NOON)
+    await store.history(CHAT, 5)
+    await store.clear_history(CHAT)
+    assert len(statements) == 12
+    assert sum("ON CONFLICT (platform, chat_id, thread_id) DO" in text for text in statements) == 4

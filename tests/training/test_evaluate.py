@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from model import checkpoint as checkpoints
+from model.checkpoint import Checkpoint
+from model.dialogue import Candidate, DialogueContext, Finish, Role, Sampling, Source, Turn
+from model.files import sha256
+from tests.training.test_scoring import tiny_checkpoint
+from training import evaluate as command
+from training.corpora import write_dialogues
+from training.errors import BadData, BadOption
+from training.evaluate import MEASURES, Evaluation, Settings, app, evaluate
+from training.examples import Dialogue, examples_of
+from training.scoring import reply_likelihoods
+
+FOODS = ["떡볶이", "김밥", "순대", "라면", "냉면"]
+PLACES = ["집", "학교", "시장", "바다", "공원"]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other cost a tiny model most of its time."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def reply(place: str, food: str) -> str:
+    return f"{place}에서 {food} 먹었어요."
+
+
+def dialogues(count: int) -> list[Dialogue]:
+    """Up to 25 dialogues of one reply each, all different."""
+    pairs = [(place, food) for place in PLACES for food in FOODS][:count]
+    return [
+        Dialogue((Turn(Role.USER, f"{place}에서 뭐 했어?"), Turn(Role.BOT, reply(place, food))), ("나는 유희다.",))
+        for place, food in pairs
+    ]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    path = tmp_path / "data.jsonl"
+    write_dialogues(dialogues(25), path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    checkpoints.save(tiny_checkpoint(), tmp_path / "tiny")
+    return tmp_path / "tiny"
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.mark.slow
+def test_the_command_writes_every_measure(data: Path, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    where: list[str | Path] = ["--model", folder, "--data", data, "--json", out, "--train", data]
+    result = run(*where, "--examples", "6", "--max-new-tokens", "8", "--seed", "3", "--batch-size", "4")
+    assert result.exit_code == 0, result.output
+    assert all(name in result.stdout for name in MEASURES)
+    found: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
+    about = found.pop("about")
+    assert set(found) == set(MEASURES) == {field.name for field in fields(Evaluation)} - {"about"}
+    assert found["examples"] == 25
+    shares = set(MEASURES) - {"examples", "perplexity", "bits_per_character", "mean_length"}
+    assert all(found[name] is None or 0 <= found[name] <= 1 for name in shares)
+    assert (about["model_version"], about["format"], about["seed"]) == ("tiny", "malbeot", 3)
+    assert about["data_sha256"] == sha256([data])
+    assert about["decoding"]["max_new_tokens"] == 8
+    assert about["counts"]["ranked_examples"] == about["counts"]["generated_replies"] == 6
+    assert about["counts"]["scored_replies"] == about["counts"]["training_replies"] == 25
+    settings = Settings(train=(str(data),), examples=6, seed=3, batch_size=4, max_new_tokens=8)
+    same = evaluate(checkpoints.load(folder), data, settings)
+    assert json.loads(out.read_text(encoding="utf-8")) == json.loads(json.dumps(asdict(same)))
+
+
+def gold_of(context: DialogueContext) -> str:
+    """The only reply that follows `context` in `dialogues(5)`, where the place is the same and the food is not told."""
+    return reply(context.turns[-1].text.partition("에서")[0], FOODS[0])
+
+
+def test_measures_of_known_replies(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "TRAINING_DATA", data.parent)
+    asked: list[tuple[Sequence[DialogueContext], Sampling]] = []
+
+    def generate(contexts: Sequence[DialogueContext], sampling: Sampling) -> list[Candidate]:
+        asked.append((contexts, sampling))
+        cut = [Finish.LENGTH] * 5 + [Finish.STOP] * 20
+        texts = [gold_of(context) for context in contexts[:-1]] + ["밥 먹었어."]
+        return [Candidate(text, Source.GENERATOR, finish) for text, finish in zip(texts, cut, strict=True)]
+
+    checkpoint = tiny_checkpoint()
+    found = evaluate(checkpoint, data, Settings(examples=0, seed=9), generate)
+    ((contexts, sampling),) = asked
+    assert len(contexts) == 25
+    assert (sampling.candidates, sampling.seed, sampling.max_new_tokens) == (1, 9, 48)
+    assert found.verbatim_copies == 24 / 25
+    assert found.speech_level_consistency == 24 / 25
+    assert found.cut_by_limit == 5 / 25
+    assert 0.7 < found.f1 < 1
+    assert 0.6 < found.f1_char < 1
+    assert found.distinct_1 < found.distinct_2 < 0.5
+    lengths = [len(gold_of(context)) for context in contexts[:-1]] + [len("밥 먹었어.")]
+    assert found.mean_length == pytest.approx(sum(lengths) / 25)
+    assert_likelihoods(found, checkpoint)
+
+
+def assert_likelihoods(found: Evaluation, checkpoint: Checkpoint) -> None:
+    """Perplexity and bits against one reply at a time."""
+    examples = [example for dialogue in dialogues(25) for example in examples_of(dialogue)]
+    likelihoods = [reply_likelihoods(checkpoint, [example], 1)[0] for example in examples]
+    nats = sum(likelihood.nats for likelihood in likelihoods)
+    tokens = sum(len(checkpoint.chat_format.text_ids(example.reply)) + 1 for example in examples)
+    assert found.perplexity == pytest.approx(math.exp(nats / tokens), rel=1e-4)
+    characters = sum(len(example.reply) for example in examples)
+    assert found.bits_per_character == pytest.approx(nats / math.log(2) / characters, rel=1e-4)
+
+
+def without_judgement(checkpoint: Checkpoint) -> Checkpoint:
+    """`checkpoint` with a next-utterance head to which all candidates are the same."""
+    with torch.no_grad():
+        head: torch.nn.Module = checkpoint.model.multiple_choice_head
+        for weight in head.parameters():
+            weight.zero_()
+    return checkpoint
+
+
+def silent(contexts: Sequence[DialogueContext], _: Sampling) -> list[Candidate]:
+    return [Candidate("", Source.GENERATOR, Finish.STOP) for _ in contexts]
+
+
+def test_silence_and_a_head_that_knows_nothing(data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(command, "TRAINING_DATA", tmp_path / "none")
+    found = evaluate(without_judgement(tiny_checkpoint()), data, Settings(examples=4), silent)
+    assert found.hits_at_1 == pytest.approx(1 / 20)
+    assert (found.f1, found.f1_char, found.distinct_1, found.distinct_2, found.mean_length) == (0, 0, 0, 0, 0)
+    assert found.speech_level_consistency is None
+    assert found.verbatim_copies is None
+
+
+def refused(result: Result, out: Path, *words: str) -> None:
+    assert result.exit_code == 2
+    sentence = result.stderr.strip()
+    assert "\n" not in sentence
+    assert all(word in sentence for word in words), sentence
+    assert not out.exists()
+
+
+def test_what_is_missing_is_told_in_one_sentence(data: Path, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    refused(run("--model", tmp_path / "no", "--data", data, "--json", out), out, "no such model folder")
+    refused(run("--model", folder, "--data", tmp_path / "no.jsonl", "--json", out), out, "no.jsonl")
+    lost = tmp_path / "no" / "out.json"
+    refused(run("--model", folder, "--data", data, "--json", lost), lost, "no such folder")
+    refused(run("--model", folder, "--data", data, "--json", out, "--train", "no.jsonl"), out, "no.jsonl")
+    refused(run("--model", folder, "--data", data, "--json", out, "--format", "usr-sys"), out, "<usr>")
+    inside = run("--model", folder, "--data", data, "--json", tmp_path)
+    assert inside.exit_code == 2
+    assert "is a folder" in inside.stderr
+
+
+def test_fewer_than_twenty_different_replies_are_too_few(folder: Path, tmp_path: Path) -> None:
+    few = tmp_path / "few.jsonl"
+    write_dialogues([*dialogues(19), *dialogues(19)], few)
+    out = tmp_path / "out.json"
+    refused(run("--model", folder, "--data", few, "--json", out), out, "19 different replies", "needs 20")
+
+
+def test_replies_that_no_position_is_left_for(data: Path) -> None:
+    with pytest.raises(BadOption, match="ask for at most 80"):
+        evaluate(tiny_checkpoint(), data, Settings(max_new_tokens=81))
+
+
+def test_data_of_which_no_reply_fits(tmp_path: Path) -> None:
+    path = tmp_path / "long.jsonl"
+    question = Turn(Role.USER, "뭐 했어?")
+    long = [Dialogue((question, Turn(Role.BOT, f"{number}번 떡볶이 " * 40))) for number in range(25)]
+    write_dialogues(long, path)
+    with pytest.raises(BadData, match="Every reply is longer"):
+        evaluate(tiny_checkpoint(), path, Settings(train=(str(path),)))
+
+
+def test_an_interrupt_leaves_nothing(data: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> list[Candidate]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "generate_replies", interrupted)
+    out = tmp_path / "results" / "out.json"
+    out.parent.mkdir()
+    result = run("--model", folder, "--data", data, "--json", out, "--train", data)
+    assert result.exit_code not in {0, 2}
+    assert list(out.parent.iterdir()) == []

@@ -1,0 +1,192 @@
+"""`python -m training.recipe default --corpora DIR`: the model that ships, from open data to model/default.
+
+Curriculum: a tokenizer and the language from texts, then whole dialogues, then replies with the next-utterance loss.
+Each stage leaves its checkpoint in the work folder; a run that is started again goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from transformers import set_seed
+
+from model import checkpoint
+from model.dialogue import Role
+from model.gpt2 import Shape
+from model.speech_level import majority_level
+from training import options
+from training.base import load_base
+from training.corpora import load_dialogues, load_texts, write_dialogues
+from training.errors import BadOption
+from training.examples import Dialogue, TrainingExample, examples_of, split_by_hash, with_distractors
+from training.finetune import finetune
+from training.pretrain import Material, pretrain, start
+from training.trainer import TrainOptions, run_folder
+
+ROOT = Path(__file__).resolve().parent.parent
+AUTHORED = ROOT / "training" / "data"
+DEFAULT = ROOT / "model" / "default"
+DEFAULT_PERSONA = (
+    "내 이름은 유희다.",
+    "나는 사람들과 이야기하는 걸 좋아하는 AI 말벗이다.",
+    "나는 떡볶이 이야기를 제일 좋아한다.",
+    "나는 비 오는 날의 분위기를 좋아한다.",
+)
+# Held out whole, so that the figures on it are of text never seen.
+EVALUATION_SOURCE = "XPersona"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The sizes of a run. `reviews`: movie reviews sampled for their everyday Korean; they are far from chat."""
+
+    shape: Shape
+    vocab_size: int
+    reviews: int
+    held_out_percent: int
+    persona_share: float
+    text: TrainOptions
+    dialogues: TrainOptions
+    replies: TrainOptions
+    distractors: int
+    seed: int = 0
+
+
+RECIPES = {
+    "default": Recipe(
+        shape=Shape(layers=4, width=256, heads=4, positions=256, dropout=0.1),
+        vocab_size=8000,
+        reviews=10_000,
+        held_out_percent=5,
+        persona_share=0.5,
+        text=TrainOptions(epochs=1, batch_size=16, learning_rate=1.5e-3, warmup=0.03, log_steps=20),
+        dialogues=TrainOptions(epochs=4, batch_size=16, learning_rate=1.2e-3, warmup=0.03, log_steps=20),
+        replies=TrainOptions(epochs=1, batch_size=32, learning_rate=4e-4, choice_weight=0.5, log_steps=20),
+        distractors=1,
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Corpora:
+    """All material, split. `chat` is everyday talk learnt from; `held_out` only measures."""
+
+    texts: tuple[str, ...]
+    chat: tuple[Dialogue, ...]
+    held_out: tuple[Dialogue, ...]
+    evaluation: tuple[Dialogue, ...]
+    files: tuple[Path, ...]
+
+
+def read_corpora(folder: Path, authored: Path, recipe: Recipe) -> Corpora:
+    """Read and split the corpora. Raises BadData when one is missing."""
+    rng = random.Random(recipe.seed)
+    reviews = load_texts([folder / "text_nsmc.jsonl.xz"])
+    texts = load_texts([folder / "text_spoken.jsonl.xz"]) + rng.sample(reviews, min(recipe.reviews, len(reviews)))
+    own = load_dialogues([str(authored)])
+    open_data = load_dialogues([str(folder / "dialogues_songys.jsonl.xz"), str(folder / "dialogues_persona.jsonl.xz")])
+    evaluation = [d for d in open_data.dialogues if EVALUATION_SOURCE.lower() in d.source.lower()]
+    other = [d for d in open_data.dialogues if EVALUATION_SOURCE.lower() not in d.source.lower()]
+    chat, held_out = split_by_hash([*own.dialogues, *other], recipe.held_out_percent)
+    return Corpora(
+        texts=tuple(texts),
+        chat=tuple(_labelled(dialogue) for dialogue in chat),
+        held_out=tuple(_labelled(dialogue) for dialogue in held_out),
+        evaluation=tuple(_labelled(dialogue) for dialogue in evaluation),
+        files=(folder / "text_spoken.jsonl.xz", folder / "text_nsmc.jsonl.xz", *own.files, *open_data.files),
+    )
+
+
+def _labelled(dialogue: Dialogue) -> Dialogue:
+    """A dialogue whose corpus names no speech level gets the one most of its bot turns show."""
+    if dialogue.speech_level is not None:
+        return dialogue
+    return replace(dialogue, speech_level=majority_level(turn.text for turn in dialogue.turns if turn.role is Role.BOT))
+
+
+def with_personas(dialogues: Sequence[Dialogue], share: float, rng: random.Random) -> list[Dialogue]:
+    """Give the default persona to a share of the dialogues that have none, as a served conversation has one.
+
+    Facts are shuffled everywhere: their order means nothing.
+    """
+    return [
+        replace(dialogue, persona=tuple(rng.sample(facts, len(facts))))
+        for dialogue in dialogues
+        for facts in [dialogue.persona or (DEFAULT_PERSONA if rng.random() < share else ())]
+    ]
+
+
+def run(recipe: Recipe, corpora_folder: Path, authored: Path, out: Path, work: Path) -> None:
+    """Run all stages that are not done yet, and write the default checkpoint in bf16 to `out`."""
+    set_seed(recipe.seed)
+    corpora = read_corpora(corpora_folder, authored, recipe)
+    work.mkdir(parents=True, exist_ok=True)
+    write_dialogues(corpora.held_out, work / "held_out.jsonl")
+    write_dialogues(corpora.evaluation, work / "evaluation.jsonl")
+    _stage(work / "text", recipe.text, lambda settings: _learn_texts(recipe, corpora, work, settings))
+    _stage(work / "dialogues", recipe.dialogues, lambda settings: _learn_dialogues(recipe, corpora, work, settings))
+    _stage(work / "replies", recipe.replies, lambda settings: _learn_replies(recipe, corpora, work, settings))
+    trained = checkpoint.load(work / "replies")
+    shipped = replace(trained, manifest=replace(trained.manifest, version=out.name, parent=None))
+    checkpoint.save(shipped, out, torch.bfloat16, keep=["MODEL_CARD.md"])
+
+
+def _stage(out: Path, settings: TrainOptions, learn: Callable[[TrainOptions], None]) -> None:
+    """Run one stage unless its checkpoint is there; resume it when it was interrupted."""
+    if not out.exists():
+        learn(replace(settings, resume=any(run_folder(out).glob("checkpoint-*"))))
+
+
+def _learn_texts(recipe: Recipe, corpora: Corpora, work: Path, settings: TrainOptions) -> None:
+    # The tokenizer weighs chat three times: it is what the model will read and write.
+    lines = [turn.text for dialogue in corpora.chat for turn in dialogue.turns]
+    everything = Material((*corpora.texts, *lines * 3), ())
+    model = start(None, None, everything, recipe.vocab_size, recipe.shape)
+    pretrain(model, Material(corpora.texts, (), corpora.files), work / "text", settings, None)
+
+
+def _learn_dialogues(recipe: Recipe, corpora: Corpora, work: Path, settings: TrainOptions) -> None:
+    rng = random.Random(recipe.seed)
+    material = Material((), tuple(with_personas(corpora.chat, recipe.persona_share, rng)), corpora.files)
+    pretrain(load_base(str(work / "text"), None)[0], material, work / "dialogues", settings, "text")
+
+
+def _learn_replies(recipe: Recipe, corpora: Corpora, work: Path, settings: TrainOptions) -> None:
+    rng = random.Random(recipe.seed + 1)
+    dialogues = with_personas(corpora.chat, recipe.persona_share, rng)
+    examples: list[TrainingExample] = [example for dialogue in dialogues for example in examples_of(dialogue)]
+    finetune(
+        load_base(str(work / "dialogues"), None)[0],
+        with_distractors(examples, recipe.distractors, rng),
+        work / "replies",
+        settings,
+        corpora.files,
+    )
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    name: Annotated[str, typer.Argument(help="Which recipe: default.")],
+    corpora: Annotated[Path, typer.Option(help="Folder of the open corpora.")],
+    authored: Annotated[Path, typer.Option(help="Folder of the project's own dialogues.")] = AUTHORED,
+    out: Annotated[Path, typer.Option(help="Checkpoint folder to write.")] = DEFAULT,
+    work: Annotated[Path, typer.Option(help="Folder of the stages, logs and held-out data.")] = Path("runs/default"),
+) -> None:
+    """Train a shipped model from its corpora."""
+    with options.plain_errors():
+        if name not in RECIPES:
+            raise BadOption(f"There is no recipe '{name}'; choose one of {', '.join(RECIPES)}.")
+        run(RECIPES[name], corpora, authored, out, work)
+
+
+if __name__ == "__main__":
+    app()
