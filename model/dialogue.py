@@ -39,6 +39,15 @@ class Source(StrEnum):
     RETRIEVER = "retriever"
 
 
+# Who the bot is unless a conversation says otherwise; the model that ships was trained as this one.
+DEFAULT_PERSONA = (
+    "내 이름은 유희다.",
+    "나는 사람들과 이야기하는 걸 좋아하는 AI 말벗이다.",
+    "나는 떡볶이 이야기를 제일 좋아한다.",
+    "나는 비 오는 날의 분위기를 좋아한다.",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One utterance."""
@@ -51,12 +60,18 @@ class Turn:
 class DialogueContext:
     """All a reply depends on: who the bot is, what was said (oldest first), and how it should speak.
 
-    `speech_level` is None where it is unknown, as in corpora without labels.
+    `speech_level` is None where it is unknown, as in corpora without labels. `avoid` holds replies that should not be
+    given (again), as when another one was asked for; the model does not read it.
     """
 
     persona: tuple[str, ...] = ()
     turns: tuple[Turn, ...] = ()
     speech_level: SpeechLevel | None = None
+    avoid: tuple[str, ...] = ()
+
+    def said_before(self) -> tuple[str, ...]:
+        """The lines a reply must not repeat: the bot's own turns, and those to avoid."""
+        return tuple(turn.text for turn in self.turns if turn.role is Role.BOT) + self.avoid
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,8 @@ class EngineConfig:
     queue_limit: int = 32
     max_running: int = 4
     retriever: Path | None = None
-    take_similarity: float = 0.9
-    join_similarity: float = 0.6
+    take_similarity: float = 0.5
+    join_similarity: float = 0.35
     backend: str = "model.backends.torch_backend:load"
 
     def __post_init__(self) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from model.dialogue import Candidate, DialogueContext, Finish, Reply, Role, Sampling, Source
+from model.dialogue import Candidate, DialogueContext, Finish, Reply, Sampling, Source
 from model.errors import EngineFailed
 from model.protocol import EngineConfig, Submit
-from model.retriever import Match
+from model.retriever import Match, normalise
 from model.scheduler import Answer
 from model.speech_level import speech_level_of
 from model.text import clean_text
@@ -146,17 +146,16 @@ def choose(candidates: Sequence[Candidate], context: DialogueContext) -> list[Ca
 
 
 def eligible(candidates: Sequence[Candidate], context: DialogueContext) -> list[Candidate]:
-    """Candidates with text, each text once, without what the bot said already unless nothing else is left."""
+    """Candidates with text, each text once, without what must not be repeated unless nothing else is left."""
     distinct: dict[str, Candidate] = {}
     for candidate in candidates:
         if candidate.text.strip():
             distinct.setdefault(candidate.text, candidate)
-    said = {_essence(turn.text) for turn in context.turns if turn.role is Role.BOT}
+    said = {_essence(text) for text in context.said_before()}
     fresh = [candidate for candidate in distinct.values() if _essence(candidate.text) not in said]
     return fresh or list(distinct.values())
 
 
 def _essence(text: str) -> str:
-    """What two lines that differ only in spacing, case or punctuation share."""
-    cleaned = clean_text(text).casefold()
-    return "".join(character for character in cleaned if character.isalnum()) or cleaned
+    """What lines share that differ only in spacing, case and the like; the line itself when that is nothing."""
+    return normalise(text) or clean_text(text)

@@ -121,7 +121,7 @@ class Retriever:
             return []
         scores = self._said.similarities(said)
         previous = _previous_reply(context.turns)
-        used = {normalise(turn.text) for turn in context.turns if turn.role is Role.BOT}
+        used = {normalise(text) for text in context.said_before()}
         persona = frozenset(context.persona)
         matches: dict[str, Match] = {}
         # Far more than asked for: many of the nearest fall to the rules. The previous turn can only lower a score.

@@ -17,7 +17,7 @@ import typer
 from transformers import set_seed
 
 from model import checkpoint
-from model.dialogue import Role
+from model.dialogue import DEFAULT_PERSONA, Role
 from model.gpt2 import Shape
 from model.speech_level import majority_level
 from training import options
@@ -32,12 +32,6 @@ from training.trainer import TrainOptions, run_folder
 ROOT = Path(__file__).resolve().parent.parent
 AUTHORED = ROOT / "training" / "data"
 DEFAULT = ROOT / "model" / "default"
-DEFAULT_PERSONA = (
-    "내 이름은 유희다.",
-    "나는 사람들과 이야기하는 걸 좋아하는 AI 말벗이다.",
-    "나는 떡볶이 이야기를 제일 좋아한다.",
-    "나는 비 오는 날의 분위기를 좋아한다.",
-)
 # Held out whole, so that the figures on it are of text never seen.
 EVALUATION_SOURCE = "XPersona"
 

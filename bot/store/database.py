@@ -34,7 +34,7 @@ _KEY_CHECK = "key_check"
 _KEY_CHECK_COLUMN = "meta.value"
 # No SQLite page is smaller, so no database is; SQLite itself takes a one-byte file for an empty database.
 _SMALLEST = 512
-_LOOKS = 3
+_TRIES = 3
 
 
 class DatabaseState(StrEnum):
@@ -54,7 +54,7 @@ def check_database(path: Path, cipher: Cipher) -> DatabaseState:
     if not path.exists():
         return DatabaseState.NEW
     failure: SQLAlchemyError | OSError
-    for _ in range(_LOOKS):
+    for _ in range(_TRIES):
         before = _side_files(path)
         try:
             with _traceless_address(path) as address, _reader(address).connect() as connection:
@@ -74,12 +74,19 @@ def prepare_database(path: Path, cipher: Cipher) -> None:
     """
     if check_database(path, cipher) is DatabaseState.CURRENT:
         return
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        _migrate(path, cipher)
-    except (SQLAlchemyError, OSError) as error:
-        raise BadDatabase(f"{path}: {reason(error)}") from error
+    failure: SQLAlchemyError | OSError
+    for _ in range(_TRIES):
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            _migrate(path, cipher)
+            return
+        except (SQLAlchemyError, OSError) as error:
+            failure = error
+        # Of two processes that switch a new file to WAL at the same moment, SQLite turns one away without a wait.
+        if reason(failure) != _LOCKED:
+            break
+    raise BadDatabase(f"{path}: {reason(failure)}") from failure
 
 
 def connect(path: Path) -> AsyncEngine:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import ColumnElement, Select, and_, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -26,6 +27,8 @@ from model.dialogue import Role, Source, SpeechLevel
 # `upsert` is PostgreSQL's INSERT ... ON CONFLICT, whose syntax SQLite took over; SQLite's own construct of the same
 # name would not compile the other way round.
 _KEY = (conversations.c.platform, conversations.c.chat_id, conversations.c.thread_id)
+P = ParamSpec("P")
+T = TypeVar("T")
 # Associated data of the cipher: a field can be read back only as the column it was written for.
 _PERSONA, _TEXT = "conversations.persona", "turns.text"
 
@@ -62,10 +65,29 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def _to_its_end(
+    method: Callable[Concatenate[Store, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Store, P], Coroutine[Any, Any, T]]:
+    """Let a cancelled caller go, and its transaction end by itself.
+
+    Cut off in the middle, a driver's connection may keep the write lock for as long as anyone holds its cursor.
+    """
+
+    @wraps(method)
+    async def run(self: Store, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        task = asyncio.create_task(method(self, *args, **kwargs))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    return run
+
+
 class Store:
     """All conversations. Each method is one transaction: wholly done, or StorageFailed and nothing done.
 
-    Readers also raise WrongKey when a stored text was changed from outside.
+    When its caller is cancelled, a transaction under way is still done. Readers also raise WrongKey when a stored
+    text was changed from outside.
     """
 
     def __init__(self, engine: AsyncEngine, cipher: Cipher, now: Callable[[], datetime]) -> None:
@@ -73,6 +95,7 @@ class Store:
         self._cipher = cipher
         self._now = now
         self._closed = False
+        self._running: set[asyncio.Task[Any]] = set()
 
     @classmethod
     @asynccontextmanager
@@ -93,8 +116,11 @@ class Store:
             yield store
         finally:
             store._closed = True
+            if store._running:
+                await asyncio.wait(store._running)
             await engine.dispose()
 
+    @_to_its_end
     async def conversation(self, key: ConversationKey) -> StoredConversation:
         """The conversation of `key`, from now on stored if it was not."""
         columns = (conversations.c.id, conversations.c.persona, conversations.c.speech_level)
@@ -110,17 +136,20 @@ class Store:
             speech_level=None if row.speech_level is None else SpeechLevel(row.speech_level),
         )
 
+    @_to_its_end
     async def set_persona(self, key: ConversationKey, facts: tuple[str, ...] | None) -> None:
         """Give the conversation a persona of its own, or with None the default one again."""
         blob = None if facts is None else self._cipher.encrypt(json.dumps(facts, ensure_ascii=False), _PERSONA)
         async with self._transaction() as connection:
             await _write_conversation(connection, key, self._now(), {"persona": blob})
 
+    @_to_its_end
     async def set_speech_level(self, key: ConversationKey, level: SpeechLevel | None) -> None:
         """Fix the conversation's speech level, or with None leave it open again."""
         async with self._transaction() as connection:
             await _write_conversation(connection, key, self._now(), {"speech_level": level and level.value})
 
+    @_to_its_end
     async def history(self, key: ConversationKey, limit: int) -> History:
         """The newest `limit` turns. Costs the same however long the history is; empty for an unknown key."""
         if limit < 0:
@@ -134,6 +163,7 @@ class Store:
         )
         return History(newest[::-1], found.turn_count if found else 0)
 
+    @_to_its_end
     async def add_exchange(
         self, key: ConversationKey, user_text: str, reply_text: str, model_version: str, source: Source, at: datetime
     ) -> None:
@@ -147,6 +177,7 @@ class Store:
                 insert(turns), [turn | {"conversation_id": conversation_id} for turn in (said, answered)]
             )
 
+    @_to_its_end
     async def replace_last_reply(
         self, key: ConversationKey, text: str, model_version: str, source: Source, at: datetime
     ) -> bool:
@@ -163,6 +194,7 @@ class Store:
             )
         return result.rowcount == 1
 
+    @_to_its_end
     async def clear_history(self, key: ConversationKey) -> None:
         """Delete all turns; persona and speech level stay."""
         async with self._transaction() as connection:

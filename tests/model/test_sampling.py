@@ -32,7 +32,7 @@ def random_ids() -> torch.Tensor:
 @pytest.mark.parametrize("penalty", [0.8, 1.1, 2.0])
 def test_the_penalty_is_that_of_transformers(penalty: float) -> None:
     logits, ids = random_logits(), random_ids()
-    expected = RepetitionPenaltyLogitsProcessor(penalty)(ids, logits.clone())  # type: ignore[arg-type]
+    expected = RepetitionPenaltyLogitsProcessor(penalty)(ids, logits.clone())
     assert torch.equal(penalise(logits, ids, penalty), expected)
 
 

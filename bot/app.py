@@ -1,0 +1,97 @@
+"""The only file that builds and joins everything: settings -> key, database, engine -> manager -> a platform."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from adapters import console
+from bot.conversation import ConversationManager
+from bot.errors import BadSettings
+from bot.settings import Settings
+from bot.store.cipher import Cipher, load_key
+from bot.store.database import check_database
+from bot.store.store import Store
+from model.engine import Engine, EngineConfig
+from model.manifest import check_folder
+
+# The project's own dialogues: what the retriever may answer from.
+OWN_DIALOGUES = Path(__file__).resolve().parent.parent / "training" / "data"
+# Chosen by reading: from .5 on nearly every match fits as it stands, below .35 hardly one does.
+TAKE_SIMILARITY = 0.5
+JOIN_SIMILARITY = 0.35
+
+BOT_NAME = "말벗"
+GREETING = "안녕하세요, 저는 AI 말벗이에요. 편하게 말을 걸어 주세요. (/help: 도움말, Ctrl-C: 나가기)"
+
+
+def engine_config(settings: Settings) -> EngineConfig:
+    """What the settings ask of the engine. Raises BadCheckpoint when there can be no such model."""
+    folder = settings.model_folder()
+    check_folder(folder)
+    return EngineConfig(
+        model=folder,
+        chat_format=settings.format,
+        threads=settings.threads,
+        retriever=OWN_DIALOGUES,
+        take_similarity=TAKE_SIMILARITY,
+        join_similarity=JOIN_SIMILARITY,
+    )
+
+
+def open_cipher(settings: Settings) -> Cipher:
+    """The cipher of what is stored; makes a key on the very first run, and says so on stderr.
+
+    Never a new key for an old database: that one only opens with its own. Raises BadSettings, BadDatabase, WrongKey.
+    """
+    first_run = not settings.database.exists()
+    loaded = load_key(settings.key, settings.key_file, settings.database, create=first_run)
+    if loaded.created:
+        print(
+            f"대화를 암호화할 열쇠를 새로 만들어 {loaded.source} 에 두었어요. 잃어버리면 대화를 되살릴 수 없으니 "
+            "따로 안전한 곳에 복사해 두세요. (MALBEOT_KEY로 직접 정할 수도 있어요.)",
+            file=sys.stderr,
+        )
+    return Cipher(loaded.key)
+
+
+@asynccontextmanager
+async def open_manager(settings: Settings) -> AsyncIterator[ConversationManager]:
+    """Everything a platform needs. What is wrong is found before anything is written.
+
+    Raises BotError and ModelError, each a sentence that says what to do.
+    """
+    config = engine_config(settings)
+    if settings.database.exists():
+        check_database(settings.database, open_cipher(settings))
+    async with Engine(config) as engine, Store.open(settings.database, open_cipher(settings)) as store:
+        yield ConversationManager(store, engine, settings.sampling())
+
+
+async def chat(settings: Settings, say: list[str]) -> None:
+    """The terminal chat; with `say`, or without a terminal, one plain reply a line."""
+    async with open_manager(settings) as manager:
+        if say:
+            await console.chat_lines(manager.handle, console.given_lines(say))
+        elif sys.stdin.isatty() and sys.stdout.isatty():
+            await console.chat_terminal(manager.handle, BOT_NAME, GREETING)
+        else:
+            await console.chat_lines(manager.handle, console.stdin_lines())
+
+
+async def start(settings: Settings) -> None:
+    """The platforms whose tokens are set; the terminal chat when none is."""
+    if settings.telegram_token is None and settings.discord_token is None:
+        await chat(settings, [])
+    else:
+        await run(settings)
+
+
+async def run(settings: Settings) -> None:
+    """Serve the platforms whose tokens are set, until stopped. Raises BadSettings when none is."""
+    if settings.telegram_token is None and settings.discord_token is None:
+        raise BadSettings(
+            ".env에 TELEGRAM_TOKEN이나 DISCORD_TOKEN을 적어 주세요. 없으면 터미널에서 이야기할 수 있어요."
+        )
