@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,6 +26,14 @@ JOIN_SIMILARITY = 0.35
 
 BOT_NAME = "말벗"
 GREETING = "안녕하세요, 저는 AI 말벗이에요. 편하게 말을 걸어 주세요. (/help: 도움말, Ctrl-C: 나가기)"
+
+
+def configure_logging(level: str) -> None:
+    """Log to stderr. Message texts are never logged."""
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    # Routine to these libraries, news to nobody.
+    for name in ("alembic", "httpx", "apscheduler"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def engine_config(settings: Settings) -> EngineConfig:
@@ -72,6 +81,7 @@ async def open_manager(settings: Settings) -> AsyncIterator[ConversationManager]
 
 async def chat(settings: Settings, say: list[str]) -> None:
     """The terminal chat; with `say`, or without a terminal, one plain reply a line."""
+    configure_logging(settings.log_level)
     async with open_manager(settings) as manager:
         if say:
             await console.chat_lines(manager.handle, console.given_lines(say))

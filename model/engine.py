@@ -232,6 +232,8 @@ class Engine:
         finally:
             self._supervisor.cancel()
             await asyncio.wait([self._supervisor])
+        if not self._supervisor.cancelled():
+            self._supervisor.result()  # it ends by being cancelled, or by an error nobody foresaw
 
     def _accept(self, context: DialogueContext, sampling: Sampling, streamed: bool) -> _Request:
         if not self._open:

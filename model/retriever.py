@@ -104,7 +104,8 @@ class Retriever:
     @classmethod
     def load(cls, folder: Path) -> Retriever:
         """Index every *.jsonl of `folder` (this project's dialogue format)."""
-        lines = (line for path in sorted(folder.glob("*.jsonl")) for line in path.open(encoding="utf-8"))
+        files = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.jsonl"))]
+        lines = (line for text in files for line in text.splitlines() if line)
         return cls([entry for line in lines for entry in _entries(json.loads(line))])
 
     def __len__(self) -> int:

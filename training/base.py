@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,14 +56,16 @@ def load_base(base: str, format_name: str | None) -> tuple[Checkpoint, list[int]
     return fitted, [int(tokenizer.get_vocab()[token]) for token in missing]
 
 
-def finished(trained: Checkpoint, out: Path, parent: str | None, files: list[Path], loss: float) -> Checkpoint:
-    """`trained` with the manifest of a checkpoint called like its folder. `loss` is the last one logged, in nats."""
+def finished(
+    trained: Checkpoint, out: Path, parent: str | None, files: list[Path], log: Sequence[Mapping[str, float]]
+) -> Checkpoint:
+    """`trained` with the manifest of a checkpoint called like its folder, and the last loss (nats) of the run's log."""
     manifest = Manifest(
         version=out.name,
         format=trained.chat_format.name,
         parent=parent,
         data_sha256=sha256(files),
-        metrics={"training_loss": loss},
+        metrics={"training_loss": log[-1]["loss"]} if log else {},
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     return replace(trained, manifest=manifest)

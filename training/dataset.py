@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from model.chat_format import ChatFormat, Encoded
-from model.dialogue import DialogueContext
+from model.dialogue import DialogueContext, Role
 from model.gpt2 import IGNORED
 from training.examples import Dialogue, TrainingExample
 
@@ -46,15 +46,27 @@ class ItemDataset(Dataset[Item]):
 
 
 def encode_text(chat_format: ChatFormat, text: str, max_tokens: int) -> list[Encoded]:
-    """A text of any length as documents of at most `max_tokens`, every token learnt, the last one ended."""
+    """A text of any length as documents of at most `max_tokens`, every token learnt, the last one ended.
+
+    Where the format has segments, they carry the token type of what stands before the turns.
+    """
     ids = [*chat_format.text_ids(text), chat_format.eos_id]
+    kind = chat_format.head(DialogueContext()).kind
     pieces = [tuple(ids[start : start + max_tokens]) for start in range(0, len(ids), max_tokens)]
-    return [Encoded(piece, None, (True,) * len(piece)) for piece in pieces if len(piece) > 1]
+    return [
+        Encoded(piece, (kind,) * len(piece) if chat_format.segmented else None, (True,) * len(piece))
+        for piece in pieces
+        if len(piece) > 1
+    ]
 
 
 def encode_dialogue(chat_format: ChatFormat, dialogue: Dialogue, max_tokens: int) -> Encoded:
-    """A whole dialogue as one document, every token learnt: for pretraining, where user turns teach the language."""
-    *history, last = dialogue.turns
+    """A whole dialogue as one document, every token learnt: for pretraining, where user turns teach the language.
+
+    What the user says after the bot's last turn is left out: a document ends with a reply, as a prompt does not.
+    """
+    last_reply = max(index for index, turn in enumerate(dialogue.turns) if turn.role is Role.BOT)
+    *history, last = dialogue.turns[: last_reply + 1]
     context = DialogueContext(dialogue.persona, tuple(history), dialogue.speech_level)
     encoded = chat_format.encode(context, last.text, max_tokens)
     return Encoded(encoded.input_ids, encoded.token_type_ids, (True,) * len(encoded.input_ids))

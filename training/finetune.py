@@ -13,7 +13,6 @@ import typer
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import set_seed
 
-from model import checkpoint
 from model.checkpoint import Checkpoint
 from model.gpt2 import DialogueModel, parameter_count
 from training import options
@@ -22,7 +21,7 @@ from training.corpora import load_dialogues
 from training.dataset import ItemDataset, Packer, encode_example
 from training.errors import BadOption
 from training.examples import TrainingExample, examples_of, with_distractors
-from training.trainer import TrainOptions, drop_run_checkpoints, train
+from training.trainer import TrainOptions, is_main_process, train, write_result
 
 DEFAULT_BASE = Path(__file__).resolve().parent.parent / "model" / "default"
 
@@ -42,15 +41,15 @@ def finetune(
     items = [encode_example(base.chat_format, example, length) for example in examples]
     trained: torch.nn.Module = get_peft_model(base.model, lora) if lora else base.model
     learning = sum(weight.numel() for weight in trained.parameters() if weight.requires_grad)
-    print(
-        f"{learning:,} of {parameter_count(trained):,} parameters learn, {len(items):,} examples, "
-        f"{ItemDataset(items).tokens:,} tokens an epoch"
-    )
+    if is_main_process():
+        print(
+            f"{learning:,} of {parameter_count(trained):,} parameters learn, {len(items):,} examples, "
+            f"{ItemDataset(items).tokens:,} tokens an epoch"
+        )
     log = train(trained, items, Packer(length, pad_id(base)), out, settings)
     result = replace(base, model=_merged(trained))
-    result = finished(result, out, base.manifest.version, list(files), log[-1]["loss"] if log else float("nan"))
-    checkpoint.save(result, out)
-    drop_run_checkpoints(out)
+    result = finished(result, out, base.manifest.version, list(files), log)
+    write_result(result, out)
     return result
 
 

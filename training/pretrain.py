@@ -14,7 +14,6 @@ from typing import Annotated
 import typer
 from transformers import set_seed
 
-from model import checkpoint
 from model.chat_format import get_format
 from model.checkpoint import Checkpoint
 from model.gpt2 import Shape, new_model, parameter_count
@@ -26,7 +25,7 @@ from training.corpora import load_dialogues, load_texts
 from training.dataset import ItemDataset, Packer, encode_dialogue, encode_text, pack_documents
 from training.errors import BadOption
 from training.examples import Dialogue
-from training.trainer import TrainOptions, drop_run_checkpoints, train
+from training.trainer import TrainOptions, is_main_process, train, write_result
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -64,13 +63,13 @@ def pretrain(model: Checkpoint, material: Material, out: Path, settings: TrainOp
     documents = [e for text in material.texts for e in encode_text(model.chat_format, text, length)]
     documents += [encode_dialogue(model.chat_format, dialogue, length) for dialogue in material.dialogues]
     items = pack_documents(documents, length, random.Random(settings.seed))
-    print(
-        f"{parameter_count(model.model):,} parameters, {len(documents):,} documents in {len(items):,} rows, "
-        f"{ItemDataset(items).tokens:,} tokens an epoch"
-    )
+    if is_main_process():
+        print(
+            f"{parameter_count(model.model):,} parameters, {len(documents):,} documents in {len(items):,} rows, "
+            f"{ItemDataset(items).tokens:,} tokens an epoch"
+        )
     log = train(model.model, items, Packer(length, pad_id(model)), out, settings)
-    checkpoint.save(finished(model, out, parent, list(material.files), log[-1]["loss"] if log else float("nan")), out)
-    drop_run_checkpoints(out)
+    write_result(finished(model, out, parent, list(material.files), log), out)
 
 
 def read_material(text: Sequence[Path], data: Sequence[str]) -> Material:

@@ -60,8 +60,8 @@ RECIPES = {
         held_out_percent=5,
         persona_share=0.5,
         text=TrainOptions(epochs=1, batch_size=16, learning_rate=1.5e-3, warmup=0.03, log_steps=20),
-        dialogues=TrainOptions(epochs=4, batch_size=16, learning_rate=1.2e-3, warmup=0.03, log_steps=20),
-        replies=TrainOptions(epochs=1, batch_size=32, learning_rate=4e-4, choice_weight=0.5, log_steps=20),
+        dialogues=TrainOptions(epochs=3, batch_size=16, learning_rate=1.2e-3, warmup=0.03, log_steps=20),
+        replies=TrainOptions(max_steps=500, batch_size=32, learning_rate=4e-4, choice_weight=0.5, log_steps=20),
         distractors=1,
     )
 }

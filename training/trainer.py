@@ -6,6 +6,7 @@ A run lives in `<out>.run` beside the checkpoint it makes: Trainer checkpoints, 
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -14,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from torch import Tensor
 from transformers import Trainer, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
 
+from model import checkpoint
+from model.checkpoint import Checkpoint
 from model.files import write_json
 from model.gpt2 import Losses
 from training.dataset import Item, ItemDataset
@@ -76,7 +79,7 @@ def train(
     other way round.
     """
     folder = run_folder(out)
-    last = _last_checkpoint(folder, options.resume)
+    last = _state_to_resume(folder, options.resume)
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
     trainer = DialogueTrainer(
         model=model,
@@ -94,19 +97,44 @@ def train(
     return log
 
 
-def drop_run_checkpoints(out: Path) -> None:
-    """Remove the optimiser states of a finished run; its logs and curves stay."""
-    for path in run_folder(out).glob("checkpoint-*"):
-        shutil.rmtree(path, ignore_errors=True)
+def is_main_process() -> bool:
+    """Whether this process prints and writes files: alone it does, of those that torchrun started the first."""
+    return os.environ.get("RANK", "0") == "0"
 
 
-def _last_checkpoint(folder: Path, resume: bool) -> str | None:
-    last: str | None = get_last_checkpoint(str(folder)) if folder.is_dir() else None  # type: ignore[no-untyped-call]
+def write_result(trained: Checkpoint, out: Path) -> None:
+    """Write the checkpoint a run made and remove its optimiser states; its logs and curves stay.
+
+    Under torchrun one process writes, and the others wait for it.
+    """
+    if is_main_process():
+        checkpoint.save(trained, out)
+        for path in run_folder(out).glob("checkpoint-*"):
+            shutil.rmtree(path, ignore_errors=True)
+    PartialState().wait_for_everyone()
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest state in a run folder one can resume from; what a kill left half written does not count."""
+    newest_first = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.partition("-")[2]), reverse=True)
+    return next((path for path in newest_first if _is_complete(path)), None)
+
+
+def _is_complete(state: Path) -> bool:
+    try:
+        json.loads((state / "trainer_state.json").read_text(encoding="utf-8"))  # the Trainer writes it last
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _state_to_resume(folder: Path, resume: bool) -> str | None:
+    last = last_checkpoint(folder)
     if resume and last is None:
         raise BadOption(f"{folder} holds no run to resume; leave --resume out to start one.")
     if not resume and last is not None:
         raise BadOption(f"{folder} holds an unfinished run; add --resume to go on, or remove the folder to start anew.")
-    return last
+    return str(last) if last else None
 
 
 def _arguments(folder: Path, options: TrainOptions) -> TrainingArguments:

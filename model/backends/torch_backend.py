@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -42,7 +43,7 @@ class TorchBackend:
         self.chat_format = checkpoint.chat_format
         self.max_positions = checkpoint.max_positions
         self.model = checkpoint.model
-        torch.nn.Module.to(self.model, device)
+        cast(torch.nn.Module, self.model).to(device)
         self.device = torch.device(device)
         self._scores = scores
         vocabulary = int(checkpoint.model.config.vocab_size)

@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 import torch
-from tokenizers import AddedToken
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
-from transformers import GPT2DoubleHeadsModel, GPT2LMHeadModel
+from transformers import GPT2DoubleHeadsModel, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from model.chat_format import FORMATS, Encoded, get_format, new_tokens
 from model.checkpoint import Checkpoint
 from model.dialogue import DialogueContext, Finish, Role, Sampling, SpeechLevel, Turn
 from model.errors import BadCheckpoint
-from model.gpt2 import Shape, new_model
+from model.gpt2 import DialogueModel, Shape, new_model
 from model.manifest import Manifest
 from model.tokenizer import train_tokenizer
 from training.examples import TrainingExample
@@ -49,17 +49,22 @@ def tiny_checkpoint(name: str = "malbeot", positions: int = POSITIONS) -> Checkp
     tokenizer = train_tokenizer(SENTENCES * 2, vocab_size=320)
     missing = [token for token in new_tokens(name) if token not in tokenizer.get_vocab()]
     tokenizer.add_tokens([AddedToken(token, special=True) for token in missing], special_tokens=True)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = new_model(tokenizer, Shape(layers=2, width=32, heads=2, positions=positions))
+    model = seeded_model(tokenizer, positions)
     with torch.no_grad():
         for weight in model.parameters():
             weight.mul_(8 if weight.dim() > 1 else 1)
         # Replies that end at once, or are parts of characters, would show nothing.
         dull = [token for token in range(len(tokenizer)) if "\ufffd" in tokenizer.decode([token])]
         model.transformer.wte.weight[[*dull, tokenizer.eos_token_id]] *= 0.1
-    model.train(False)
     return Checkpoint(model, tokenizer, get_format(name, tokenizer), Manifest("tiny", name))
+
+
+def seeded_model(tokenizer: PreTrainedTokenizerFast, positions: int) -> DialogueModel:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = new_model(tokenizer, Shape(layers=2, width=32, heads=2, positions=positions))
+    model.train(False)
+    return model
 
 
 def said(*texts: str) -> DialogueContext:
@@ -225,6 +230,23 @@ def test_how_a_reply_ended_is_told() -> None:
     word = checkpoint.chat_format.text_ids("안녕")[0]
     text = checkpoint.chat_format.decode([word] * 5)
     assert written(only_says(checkpoint, word), [SHORT]) == [(text, Finish.LENGTH)]
+
+
+def test_padding_is_no_text_that_a_repetition_could_repeat() -> None:
+    checkpoint = only_says(plain_gpt2(), 0)
+    sampling = Sampling(temperature=0, repetition_penalty=1000, max_new_tokens=1, candidates=1)
+    assert [reply.text for reply in generate_replies(checkpoint, [SHORT, LONGER], sampling)] == ["!", "!"]
+
+
+def plain_gpt2() -> Checkpoint:
+    """A checkpoint whose tokenizer, as GPT-2's own, has no padding and gives the id 0 to "!"."""
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer, core.decoder = pre_tokenizers.ByteLevel(), decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    core.train_from_iterator(SENTENCES, trainers.BpeTrainer(initial_alphabet=alphabet, show_progress=False))
+    tokenizer: Any = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|endoftext|>")  # type: ignore[no-untyped-call]
+    chat_format = get_format("dialogpt", tokenizer)
+    return Checkpoint(seeded_model(tokenizer, POSITIONS), tokenizer, chat_format, Manifest("plain", "dialogpt"))
 
 
 def test_a_reply_holds_no_structure() -> None:

@@ -1,10 +1,12 @@
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from bot.store.cipher import KEY_BYTES, Cipher
+from bot.store.store import Store
 from model.files import sha256
+from tests.bot.store.helpers import NOON
 
 Snapshot = dict[str, tuple[int, int, str]]
 
@@ -30,3 +32,9 @@ def snapshot(tmp_path: Path) -> Callable[[], Snapshot]:
         }
 
     return take
+
+
+@pytest.fixture
+async def store(path: Path, cipher: Cipher) -> AsyncIterator[Store]:
+    async with Store.open(path, cipher, now=lambda: NOON) as opened:
+        yield opened

@@ -1,72 +1,35 @@
 """Opening: what is refused is refused with a sentence and without a trace; what is made is made whole."""
 # ruff: noqa: ASYNC240 - nothing else runs beside a test that a slow disk could hold up.
 
-import asyncio
 import os
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine
 
-from bot.errors import BadDatabase, BotError, WrongKey
-from bot.messages import ConversationKey
+from bot.errors import BadDatabase, WrongKey
 from bot.store import database
-from bot.store.cipher import KEY_BYTES, Cipher
-from bot.store.database import MIGRATIONS, DatabaseState, check_database
+from bot.store.cipher import Cipher
+from bot.store.database import DatabaseState, check_database
 from bot.store.store import Store
-from bot.store.tables import metadata
 from model.dialogue import Source
 from tests.bot.store.conftest import Snapshot
-
-CHAT = ConversationKey("telegram", "1")
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-WRONG = Cipher(bytes(KEY_BYTES))
+from tests.bot.store.helpers import CHAT, NOON, WRONG, make, refused, run_sql, total
 
 
-async def make(path: Path, cipher: Cipher, exchanges: int = 1) -> None:
-    async with Store.open(path, cipher) as store:
-        for _ in range(exchanges):
-            await store.add_exchange(CHAT, "안녕", "반가워요", "v1", Source.GENERATOR, NOON)
-
-
-async def total(path: Path, cipher: Cipher) -> int:
-    async with Store.open(path, cipher) as store:
-        return (await store.history(CHAT, 1)).total
-
-
-def run_sql(path: Path, *statements: str) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        for statement in statements:
-            connection.execute(statement)
-
-
-async def crash_image(path: Path, cipher: Cipher, folder: Path, endings: tuple[str, ...]) -> Path:
+async def crash_image(path: Path, cipher: Cipher, folder: Path) -> Path:
     """The database as a killed process leaves it: its exchange is in the log only."""
     folder.mkdir()
     await make(path, cipher)
     async with Store.open(path, cipher) as store:
         await store.add_exchange(CHAT, "또", "왔네요", "v1", Source.GENERATOR, NOON)
-        for ending in endings:
+        for ending in ("", "-wal", "-shm"):
             shutil.copyfile(str(path) + ending, folder / (path.name + ending))
     return folder / path.name
-
-
-async def refused(path: Path, cipher: Cipher, error: type[BotError], words: str) -> None:
-    """Both doors refuse, with the same sentence."""
-    with pytest.raises(error, match=words) as checked:
-        check_database(path, cipher)
-    with pytest.raises(error, match=words) as opened:
-        async with Store.open(path, cipher):
-            pass
-    assert str(checked.value) == str(opened.value)
 
 
 @pytest.fixture
@@ -124,17 +87,14 @@ async def test_connection_is_set_up(path: Path, cipher: Cipher) -> None:
     assert found == ["wal", 2, 5000, 1]
 
 
-async def test_migrations_make_the_tables(path: Path, cipher: Cipher) -> None:
+async def test_backup_serves_again(path: Path, tmp_path: Path, cipher: Cipher) -> None:
+    """VACUUM INTO writes a file that is not in WAL mode."""
     await make(path, cipher)
-    with create_engine(f"sqlite:///{path}").connect() as connection:
-        differences = compare_metadata(
-            MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True}),
-            metadata,
-        )
-        tables = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE name IN ('conversations', 'turns')")
-        assert all("AUTOINCREMENT" in sql for sql in tables.scalars())
-        connection.engine.dispose()
-    assert differences == []
+    backup = tmp_path / "restored" / path.name
+    backup.parent.mkdir()
+    run_sql(path, f"VACUUM INTO '{backup}'")
+    assert check_database(backup, cipher) is DatabaseState.CURRENT
+    assert await total(backup, cipher) == 2
 
 
 @pytest.mark.parametrize("size", [1, 50, 511, 512, 4096, 10_000])
@@ -202,7 +162,7 @@ async def test_wrong_key(path: Path, cipher: Cipher, snapshot: Callable[[], Snap
 async def test_looking_after_a_crash(
     index: str, path: Path, tmp_path: Path, cipher: Cipher, snapshot: Callable[[], Snapshot]
 ) -> None:
-    image = await crash_image(path, cipher, tmp_path / "crashed", ("", "-wal", "-shm"))
+    image = await crash_image(path, cipher, tmp_path / "crashed")
     shm = Path(f"{image}-shm")
     if index == "empty":
         shm.write_bytes(b"")
@@ -320,68 +280,3 @@ async def test_no_permission(folder_mode: int, file_mode: int, path: Path, ciphe
         copy.parent.chmod(0o700)
         assert copy.read_bytes() == path.read_bytes()
         assert [file.name for file in copy.parent.iterdir()] == [path.name]
-
-
-CREATE = 'op.create_table("extra", sa.Column("id", sa.Integer()))'
-FAIL = 'op.execute("INSERT INTO missing VALUES (1)")'
-
-
-@pytest.fixture
-def next_revision(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Pretend that this program has one more migration, of the statements given."""
-
-    def pretend(*body: str) -> None:
-        folder = tmp_path_factory.mktemp("next") / "migrations"
-        shutil.copytree(MIGRATIONS, folder)
-        head = ("import sqlalchemy as sa", "from alembic import op", "revision = 'next'", "down_revision = '0001'")
-        lines = (*head, "def upgrade():", *(f"    {line}" for line in body))
-        (folder / "versions/r9999_next.py").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        monkeypatch.setattr(database, "MIGRATIONS", folder)
-
-    return pretend
-
-
-async def test_older_database_is_brought_up_to_date(
-    path: Path, cipher: Cipher, next_revision: Callable[..., None], snapshot: Callable[[], Snapshot]
-) -> None:
-    await make(path, cipher)
-    next_revision(CREATE)
-    before = snapshot()
-    await refused(path, WRONG, WrongKey, "열쇠")
-    assert check_database(path, cipher) is DatabaseState.OLD
-    assert snapshot() == before
-    assert await total(path, cipher) == 2
-    assert check_database(path, cipher) is DatabaseState.CURRENT
-
-
-@pytest.mark.parametrize("existing", [False, True])
-async def test_failed_migration_leaves_nothing_half_done(
-    existing: bool,
-    path: Path,
-    cipher: Cipher,
-    next_revision: Callable[..., None],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    if existing:
-        await make(path, cipher)
-    next_revision(CREATE, FAIL)
-    with pytest.raises(BadDatabase):
-        async with Store.open(path, cipher):
-            pass
-    monkeypatch.undo()
-    assert check_database(path, cipher) is (DatabaseState.CURRENT if existing else DatabaseState.NEW)
-    assert await total(path, cipher) == (2 if existing else 0)
-
-
-async def test_created_twice_at_once(tmp_path: Path, cipher: Cipher) -> None:
-    for round_number in range(10):
-        path = tmp_path / str(round_number) / "malbeot.db"
-        await asyncio.gather(*(make(path, cipher) for _ in range(2)))
-        assert await total(path, cipher) == 4
-
-
-async def test_created_at_once_with_two_keys(tmp_path: Path, cipher: Cipher) -> None:
-    for round_number in range(5):
-        path = tmp_path / str(round_number) / "malbeot.db"
-        results = await asyncio.gather(make(path, cipher), make(path, WRONG), return_exceptions=True)
-        assert sorted(type(result).__name__ for result in results) == ["NoneType", "WrongKey"]
