@@ -23,6 +23,7 @@ TEXT_LIMIT = 2000
 BAD_TOKEN = "디스코드가 DISCORD_TOKEN을 모른다고 해요. 개발자 포털의 Bot 화면에서 토큰을 새로 받아 .env에 적어 주세요."
 
 _FIRST_DELAY, _LONGEST_DELAY = 1.0, 60.0
+_SEND_TRIES, _SEND_DELAY = 4, 1.0
 _AUTHENTICATION_FAILED = 4004
 _TALK = (discord.MessageType.default, discord.MessageType.reply)
 
@@ -125,7 +126,7 @@ def _key(channel: discord.abc.MessageableChannel) -> ConversationKey:
 
 
 def _without_mention(text: str, bot_id: int) -> str:
-    return re.sub(rf"<@!?{bot_id}>[^\S\n]*", "", text).strip()
+    return re.sub(rf"<@!?{bot_id}>", "", text).strip()
 
 
 class DiscordSurface:
@@ -133,6 +134,7 @@ class DiscordSurface:
 
     def __init__(self, message: discord.Message) -> None:
         self._channel = message.channel
+        self._message_id = message.id
         self._reply_to = None if message.guild is None else message.to_reference(fail_if_not_exists=False)
 
     async def draft(self, text: str) -> None:
@@ -141,13 +143,25 @@ class DiscordSurface:
     async def send(self, text: str) -> None:
         """Send the answer, in several messages where it is longer than Discord takes.
 
-        The library waits and sends again where Discord asks for it. Raises discord.HTTPException.
+        Raises discord.HTTPException where Discord refuses it.
         """
         for index, piece in enumerate(split_text(text, TEXT_LIMIT)):
-            if index == 0 and self._reply_to is not None:
-                await self._channel.send(piece, reference=self._reply_to)
-            else:
-                await self._channel.send(piece)
+            # Discord drops a nonce it has seen in the last minutes: what is sent again appears once.
+            await self._deliver(piece, f"{self._message_id}-{index}", self._reply_to if index == 0 else None)
+
+    async def _deliver(self, text: str, nonce: str, reply_to: discord.MessageReference | None) -> None:
+        """The library waits where Discord asks for it; here only a failed connection is tried again."""
+        for left in reversed(range(_SEND_TRIES)):
+            try:
+                if reply_to is None:
+                    await self._channel.send(text, nonce=nonce)
+                else:
+                    await self._channel.send(text, nonce=nonce, reference=reply_to)
+                return
+            except (OSError, aiohttp.ClientError):
+                if not left:
+                    raise
+            await asyncio.sleep(_SEND_DELAY)
 
     async def type_once(self) -> None:
         """Show the typing sign for ten seconds."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from telegram import Bot, Message, MessageEntity, ReplyParameters, Update, User
@@ -23,7 +22,7 @@ BAD_TOKEN = "텔레그램이 TELEGRAM_TOKEN을 모른다고 해요. @BotFather�
 
 _TOKEN = re.compile(r"[0-9]+:[A-Za-z0-9_-]+")
 _FIRST_DELAY, _LONGEST_DELAY = 1.0, 30.0
-_SEND_TRIES = 4
+_SEND_TRIES, _SEND_DELAY = 4, 1.0
 # Telegram may ask a bot it holds for a spammer to wait for hours; nobody waits for that answer any more.
 _LONGEST_FLOOD_WAIT = 120.0
 
@@ -33,7 +32,8 @@ _log = logging.getLogger(__name__)
 async def serve(token: str, handle: Handle, stop: asyncio.Event, api_url: str | None = None) -> None:
     """Answer messages until `stop`, then finish what is being answered.
 
-    `api_url` is the Bot API server, by default Telegram's own. While it cannot be reached, tries again. Raises BadToken.
+    `api_url` is the Bot API server, by default Telegram's own; while it cannot be reached at the start, tries again.
+    Raises BadToken.
     """
     # Its INFO lines hold the address of each call, and with it the token.
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -47,6 +47,9 @@ async def serve(token: str, handle: Handle, stop: asyncio.Event, api_url: str | 
         async with Answering(handle) as answering:
             application.add_handler(_message_handler(application.bot, answering))
             await _poll(application, _updater(application), stop)
+    except InvalidToken:
+        # Without its cause, which quotes the token.
+        raise BadToken(BAD_TOKEN) from None
     finally:
         await application.shutdown()
         # The application only does this where it was initialized to the end.
@@ -73,11 +76,13 @@ async def _poll(application: Application, updater: Updater, stop: asyncio.Event)
         await _start(application, updater, stop)
         await stop.wait()
     finally:
-        if updater.running:
-            await updater.stop()
-        if application.running:
-            # Hands over what was received and not yet started.
-            await application.stop()
+        try:
+            if updater.running:
+                await updater.stop()
+        finally:
+            if application.running:
+                # Hands over what was received and not yet started.
+                await application.stop()
 
 
 async def _start(application: Application, updater: Updater, stop: asyncio.Event) -> None:  # type: ignore[type-arg]
@@ -88,8 +93,7 @@ async def _start(application: Application, updater: Updater, stop: asyncio.Event
             await updater.start_polling(allowed_updates=[Update.MESSAGE], error_callback=_log_polling_error)
             return await application.start()
         except InvalidToken:
-            # Without its cause, which quotes the token.
-            raise BadToken(BAD_TOKEN) from None
+            raise
         except TelegramError as error:
             _log.warning("Telegram cannot be reached (%s); trying again in %.0f s.", error, delay)
         await pause(stop, delay)
@@ -147,7 +151,7 @@ def _is_addressed(message: Message, bot: User) -> bool:
 
 def _without_mention(text: str, bot: User) -> str:
     """The text without @name, also behind a command; a Korean particle may follow the name."""
-    return re.sub(rf"@{bot.username}(?![A-Za-z0-9_])[^\S\n]*", "", text, flags=re.IGNORECASE | re.ASCII).strip()
+    return re.sub(rf"@{bot.username}(?![A-Za-z0-9_])", "", text, flags=re.IGNORECASE | re.ASCII).strip()
 
 
 class TelegramSurface:
@@ -169,38 +173,38 @@ class TelegramSurface:
     async def send(self, text: str) -> None:
         """Send the answer, in several messages where it is longer than Telegram takes. Raises TelegramError."""
         for index, piece in enumerate(split_text(text, MessageLimit.MAX_TEXT_LENGTH)):
-            reply_to = self._reply_to if index == 0 else None
-            await _insist(lambda piece=piece, reply_to=reply_to: self._send(piece, reply_to))  # type: ignore[misc]
+            await self._deliver(piece, self._reply_to if index == 0 else None)
 
-    async def _send(self, text: str, reply_to: ReplyParameters | None) -> None:
-        await self._bot.send_message(self._chat_id, text, message_thread_id=self._topic, reply_parameters=reply_to)
+    async def _deliver(self, text: str, reply_to: ReplyParameters | None) -> None:
+        for left in reversed(range(_SEND_TRIES)):
+            try:
+                await self._bot.send_message(
+                    self._chat_id, text, message_thread_id=self._topic, reply_parameters=reply_to
+                )
+                return
+            except TelegramError as error:
+                wait = wait_before_repeating(error)
+                if wait is None or not left:
+                    raise
+            await asyncio.sleep(wait)
 
     async def type_once(self) -> None:
         """Show the typing sign for five seconds."""
         await self._bot.send_chat_action(self._chat_id, ChatAction.TYPING, message_thread_id=self._topic)
 
 
-async def _insist(send: Callable[[], Awaitable[None]]) -> None:
-    """Send again where Telegram asks to wait or the network failed.
+def wait_before_repeating(error: TelegramError) -> float | None:
+    """Seconds after which a failed sending is worth repeating, None where it is not.
 
     When the network fails nobody knows whether the message arrived: one that comes twice is better than none.
     """
-    delay = _FIRST_DELAY
-    for _ in range(_SEND_TRIES - 1):
-        try:
-            return await send()
-        except RetryAfter as error:
-            wait = _seconds(error.retry_after)
-            if wait > _LONGEST_FLOOD_WAIT:
-                raise
-        except BadRequest:
-            raise  # is a NetworkError to the library, but the same again would be as bad
-        except NetworkError:
-            wait = delay
-            delay *= 2
-        await asyncio.sleep(wait)
-    return await send()
-
-
-def _seconds(time: int | timedelta) -> float:
-    return time.total_seconds() if isinstance(time, timedelta) else time
+    match error:
+        case RetryAfter():
+            asked = error.retry_after
+            seconds = asked.total_seconds() if isinstance(asked, timedelta) else asked
+            return seconds if seconds <= _LONGEST_FLOOD_WAIT else None
+        case BadRequest():
+            return None  # a NetworkError to the library, but the same again would be as bad
+        case NetworkError():
+            return _SEND_DELAY
+    return None

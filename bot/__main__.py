@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from adapters.errors import AdapterError
 from bot import app as application
 from bot.doctor import examine
 from bot.errors import BotError
@@ -24,7 +25,7 @@ def _plain_errors() -> Iterator[None]:
     """An expected error is its sentence on stderr and exit code 2; Ctrl-C is a normal end."""
     try:
         yield
-    except BotError as error:
+    except (BotError, AdapterError) as error:
         print(error, file=sys.stderr)
         raise typer.Exit(2) from error
     except ModelError as error:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from adapters import console
+from adapters import console, discord_bot, telegram_bot
+from adapters.errors import AdapterError
 from bot.conversation import ConversationManager
 from bot.errors import BadSettings
 from bot.settings import Settings
@@ -100,8 +103,28 @@ async def start(settings: Settings) -> None:
 
 
 async def run(settings: Settings) -> None:
-    """Serve the platforms whose tokens are set, until stopped. Raises BadSettings when none is."""
-    if settings.telegram_token is None and settings.discord_token is None:
-        raise BadSettings(
-            ".env에 TELEGRAM_TOKEN이나 DISCORD_TOKEN을 적어 주세요. 없으면 터미널에서 이야기할 수 있어요."
-        )
+    """Serve the platforms whose tokens are set, until stopped by SIGTERM or Ctrl-C.
+
+    Raises BadSettings when no token is set, and AdapterError when a platform refuses its own.
+    """
+    configure_logging(settings.log_level)
+    telegram_token, discord_token = settings.telegram_token, settings.discord_token
+    if telegram_token is None and discord_token is None:
+        raise BadSettings(".env에 TELEGRAM_TOKEN이나 DISCORD_TOKEN을 적어 주세요. 터미널 대화는 토큰 없이도 돼요.")
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with open_manager(settings) as manager:
+        try:
+            async with asyncio.TaskGroup() as platforms:
+                if telegram_token is not None:
+                    token, url = telegram_token.get_secret_value(), settings.telegram_api_url
+                    platforms.create_task(telegram_bot.serve(token, manager.handle, stop, url))
+                if discord_token is not None:
+                    token, urls = (
+                        discord_token.get_secret_value(),
+                        (settings.discord_api_url, settings.discord_gateway_url),
+                    )
+                    platforms.create_task(discord_bot.serve(token, manager.handle, stop, *urls))
+        except* AdapterError as group:
+            raise group.exceptions[0] from None

@@ -50,6 +50,15 @@ class Settings(BaseSettings):
         validation_alias="DISCORD_TOKEN",
         description="디스코드 개발자 페이지에서 받은 봇 토큰을 적어 주세요.",
     )
+    telegram_api_url: str | None = Field(
+        default=None, validation_alias="TELEGRAM_API_URL", description="Bot API 서버의 주소를 적어 주세요."
+    )
+    discord_api_url: str | None = Field(
+        default=None, validation_alias="DISCORD_API_URL", description="디스코드 API의 주소를 적어 주세요."
+    )
+    discord_gateway_url: str | None = Field(
+        default=None, validation_alias="DISCORD_GATEWAY_URL", description="디스코드 게이트웨이의 주소를 적어 주세요."
+    )
     key: SecretStr | None = Field(default=None, description="32바이트를 base64로 적어 주세요.")
     key_file: UserPath = Field(default=Path("~/.config/malbeot/key"), description="열쇠 파일의 경로를 적어 주세요.")
     database: UserPath = Field(default=Path("data/malbeot.db"), description="데이터베이스 파일의 경로를 적어 주세요.")

@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 
 from model.dialogue import DialogueContext, Role, SpeechLevel, Turn
 from model.errors import BadCheckpoint, ContextTooLong
-from model.text import clean_text
+from model.text import clean_text, visible_text
 from model.tokenizer import BANMAL, BOS, BOT, EOS, HAEYO, PERSONA, USER
 
 SPEAKER1, SPEAKER2 = "<speaker1>", "<speaker2>"
@@ -121,10 +121,10 @@ class ChatFormat(ABC):
         return self.wrap_turn(turn.role, ids[len(ids) - (room - frame) :])
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of generated ids, without structural tokens or broken characters."""
+        """Text of generated ids, without structural tokens, broken or invisible characters."""
         kept = [token for token in ids if token not in self._structural]
         text = self.tokenizer.decode(kept, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return str(text).replace("\ufffd", "").strip()
+        return visible_text(str(text).replace("\ufffd", "")).strip()
 
     def turn_segment(self, turn: Turn) -> Segment:
         """One turn of the history, with its marks."""

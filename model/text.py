@@ -18,8 +18,12 @@ def clean_text(text: str, max_characters: int = 4000) -> str:
     Everything a model reads goes through here, in training as in serving, so that both see the same text.
     """
     composed = unicodedata.normalize("NFC", text[: max_characters * 2])
-    visible = "".join(" " if c.isspace() else c for c in composed if c.isspace() or _is_visible(c))
-    return _RUN.sub(r"\1\1\1", _SPACE.sub(" ", visible))[:max_characters].strip()
+    return _RUN.sub(r"\1\1\1", _SPACE.sub(" ", visible_text(composed)))[:max_characters].strip()
+
+
+def visible_text(text: str) -> str:
+    """The text without control or invisible characters, each white space a blank."""
+    return "".join(" " if c.isspace() else c for c in text if c.isspace() or _is_visible(c))
 
 
 def _is_visible(character: str) -> bool:

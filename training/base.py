@@ -24,13 +24,15 @@ def resolve_base(base: str) -> Path:
     if Path(base).is_dir():
         return Path(base)
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     try:
         files = ["*.json", "*.txt", "*.model", "*.safetensors", "pytorch_model*.bin"]
         return Path(snapshot_download(base, allow_patterns=files))
-    except (OSError, HfHubHTTPError, HFValidationError, ValueError) as error:
-        raise BadCheckpoint(f"'{base}' is neither a local folder nor a model the hub can be asked for now.") from error
+    except Exception as error:  # the hub's client and the HTTP library below it each raise their own kinds
+        kind = type(error).__name__
+        raise BadCheckpoint(
+            f"'{base}' is neither a local folder nor a model the hub can be asked for now ({kind})."
+        ) from error
 
 
 def load_base(base: str, format_name: str | None) -> tuple[Checkpoint, list[int]]:

@@ -50,16 +50,12 @@ def talk(*texts: str) -> tuple[Turn, ...]:
 
 def user_last(*texts: str) -> tuple[Turn, ...]:
     """Turns in alternation, so that the user's comes last."""
-    return tuple(
-        Turn(Role.USER if (len(texts) - number) % 2 else Role.BOT, text) for number, text in enumerate(texts)
-    )
+    return tuple(Turn(Role.USER if (len(texts) - number) % 2 else Role.BOT, text) for number, text in enumerate(texts))
 
 
 def with_tokens(tokenizer: PreTrainedTokenizerFast, tokens: Iterable[str]) -> PreTrainedTokenizerFast:
     """`tokenizer` with `tokens` added as special ones."""
-    tokenizer.add_tokens(
-        [AddedToken(token, special=True, normalized=False) for token in tokens], special_tokens=True
-    )
+    tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in tokens], special_tokens=True)
     return tokenizer
 
 
