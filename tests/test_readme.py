@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("model", "bot", "adapters", "training", "benchmarks")
+ROOMS = ("model", "bot", "adapters", "training")
 # At the top level: what is not source, or not the project's.
 IGNORED = {".git", ".venv", ".env", "data", "models", "runs"}
 
