@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from adapters import console, discord_bot, telegram_bot
+from adapters import console
 from adapters.errors import AdapterError
 from bot.conversation import ConversationManager
 from bot.errors import BadSettings
@@ -111,6 +111,9 @@ async def run(settings: Settings) -> None:
     telegram_token, discord_token = settings.telegram_token, settings.discord_token
     if telegram_token is None and discord_token is None:
         raise BadSettings(".env에 TELEGRAM_TOKEN이나 DISCORD_TOKEN을 적어 주세요. 터미널 대화는 토큰 없이도 돼요.")
+    # Both libraries take long to import, and the terminal needs neither.
+    from adapters import discord_bot, telegram_bot
+
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

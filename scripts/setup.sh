@@ -32,7 +32,7 @@ find_python() {
 }
 
 install_packages() {
-    local pip=(.venv/bin/python -m pip --disable-pip-version-check --quiet install)
+    local pip=(.venv/bin/python -m pip --disable-pip-version-check --quiet --quiet install)
     local torch
     torch=$(grep '^torch==' constraints.txt)
     # PyPI's torch for Linux on x86-64 is the CUDA one, with gigabytes of NVIDIA packages; without such a GPU take the

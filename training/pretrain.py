@@ -44,6 +44,8 @@ def start(base: str | None, tokenizer: Path | None, material: Material, vocab_si
     if base is not None:
         return load_base(base, None)[0]
     if tokenizer is not None:
+        if not tokenizer.is_dir():
+            raise BadOption(f"{tokenizer}: there is no such folder; name one that holds a tokenizer.json.")
         chosen = load_tokenizer(tokenizer)
     else:
         chosen = train_tokenizer([*material.texts, *_lines(material.dialogues)], vocab_size)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
 from torch import Tensor
 from transformers import Trainer, TrainingArguments
 
@@ -111,7 +110,8 @@ def write_result(trained: Checkpoint, out: Path) -> None:
         checkpoint.save(trained, out)
         for path in run_folder(out).glob("checkpoint-*"):
             shutil.rmtree(path, ignore_errors=True)
-    PartialState().wait_for_everyone()
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
 
 
 def last_checkpoint(folder: Path) -> Path | None:

@@ -19,6 +19,7 @@ from adapters.console import KEY
 from bot.store.cipher import Cipher, load_key
 from bot.store.store import Store
 from tests.model.conftest import make_checkpoint
+from tests.stand_ins.telegram import TOKEN, TelegramStandIn
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LIMIT = 120.0
@@ -198,3 +199,35 @@ def test_the_terminal_shows_a_streamed_reply_and_ctrl_c_leaves_cleanly(tmp_path:
     os.close(terminal)
     assert process.returncode == 0
     assert "Traceback" not in errors.decode()
+
+
+@pytest.mark.slow
+async def test_run_serves_a_platform_until_it_is_stopped(tmp_path: Path, model: Path) -> None:
+    async with TelegramStandIn() as telegram:
+        await telegram.say(7, "안녕")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "bot",
+            env=environment(tmp_path, model, TELEGRAM_TOKEN=TOKEN, TELEGRAM_API_URL=telegram.url, PYTHONWARNINGS=""),
+            cwd=tmp_path,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            await telegram.until(lambda: len(telegram.sent) == 1, LIMIT)
+        finally:
+            process.terminate()
+            _, errors = await process.communicate()
+        assert telegram.sent[0].chat_id == 7
+    assert process.returncode == 0
+    assert TOKEN not in errors.decode()
+    assert "안녕" not in errors.decode()
+
+
+@pytest.mark.slow
+def test_a_refused_token_is_one_sentence(tmp_path: Path, model: Path) -> None:
+    result = bot("run", home=tmp_path, model=model, TELEGRAM_TOKEN="nonsense", PYTHONWARNINGS="")
+    assert result.returncode == 2
+    assert "텔레그램" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert bot("run", home=tmp_path, model=model).returncode == 2

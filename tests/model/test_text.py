@@ -7,6 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from model.text import clean_text
+from tests.model.builders import repeatable
 
 JOINER = "\u200d"
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
@@ -53,6 +54,7 @@ def test_letters_meet_when_what_hid_between_them_is_gone(hidden: str) -> None:
     assert clean_text(f"ㅋㅋ{hidden}ㅋㅋ") == "ㅋㅋㅋ"
 
 
+@repeatable
 @given(MESSY)
 @example("e\u200b\u0301")
 @example("ㅋㅋ\u200bㅋㅋ")
@@ -61,6 +63,7 @@ def test_cleaning_twice_changes_nothing(typed: str) -> None:
     assert clean_text(once) == once
 
 
+@repeatable
 @given(MESSY, st.integers(0, 40))
 def test_the_limit_holds_and_cleaning_to_it_twice_changes_nothing(typed: str, limit: int) -> None:
     once = clean_text(typed, limit)
@@ -68,6 +71,7 @@ def test_the_limit_holds_and_cleaning_to_it_twice_changes_nothing(typed: str, li
     assert clean_text(once, limit) == once
 
 
+@repeatable
 @given(MESSY)
 def test_only_composed_visible_characters_on_one_line_are_left(typed: str) -> None:
     cleaned = clean_text(typed)

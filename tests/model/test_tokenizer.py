@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 from model.errors import BadCheckpoint
 from model.text import clean_text
 from model.tokenizer import SPECIAL_TOKENS, load_tokenizer, train_tokenizer
-from tests.model.builders import END_OF_TEXT, kogpt2_tokenizer, make_dialogpt, make_kogpt2
+from tests.model.builders import END_OF_TEXT, kogpt2_tokenizer, make_dialogpt, make_kogpt2, repeatable
 from tests.model.conftest import TEXTS
 
 TYPED = st.text(st.one_of(st.sampled_from("가힣ㅋㅠ한국어 요.!?<>eos"), st.characters()), max_size=80)
@@ -32,12 +32,14 @@ def ids_of(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
     return ids
 
 
+@repeatable
 @given(TYPED)
 def test_any_cleaned_text_comes_back(tokenizer: PreTrainedTokenizerFast, typed: str) -> None:
     text = clean_text(typed)
     assert tokenizer.decode(ids_of(tokenizer, text)).strip() == text
 
 
+@repeatable
 @given(TYPED)
 def test_a_saved_tokenizer_gives_the_same_ids(
     tokenizer: PreTrainedTokenizerFast, loaded: PreTrainedTokenizerFast, typed: str

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from click.testing import Result
 from tokenizers import AddedToken
 from typer import Typer
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from model import checkpoint as checkpoints
 from model.chat_format import get_format, new_tokens
@@ -39,11 +41,15 @@ def talk(
     return Dialogue(turns, persona, level, source)
 
 
+@cache
+def _lines() -> list[str]:
+    dialogues = load_dialogues([str(DIALOGUES)]).dialogues
+    return [line for dialogue in dialogues for line in (*dialogue.persona, *(turn.text for turn in dialogue.turns))]
+
+
 def tiny(name: str = "malbeot", positions: int = 256, dropout: float = 0.0) -> Checkpoint:
     """One layer with random weights over a tokenizer of the small dialogues, in chat format `name`."""
-    dialogues = load_dialogues([str(DIALOGUES)]).dialogues
-    lines = [line for dialogue in dialogues for line in (*dialogue.persona, *(turn.text for turn in dialogue.turns))]
-    tokenizer = train_tokenizer(lines, vocab_size=600)
+    tokenizer = train_tokenizer(_lines(), vocab_size=600)
     missing = [token for token in new_tokens(name) if token not in tokenizer.get_vocab()]
     tokenizer.add_tokens([AddedToken(token, special=True) for token in missing], special_tokens=True)
     with torch.random.fork_rng():
@@ -58,14 +64,21 @@ def save_tiny(folder: Path, dropout: float = 0.0) -> Path:
     return folder
 
 
-def invoke(app: Typer, *arguments: str | Path) -> Result:
-    """Run a command in this process; an error it does not expect is the test's."""
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep torch to one thread: waiting for a second one costs a tiny model most of its time."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # waiting for a second one costs a tiny model most of its time
+    torch.set_num_threads(1)
     try:
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        yield
     finally:
         torch.set_num_threads(threads)
+
+
+def invoke(app: Typer, *arguments: str | Path) -> Result:
+    """Run a command in this process; an error it does not expect is the test's."""
+    with one_thread():
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import pairwise
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from model.chat_format import FORMATS, ChatFormat, Encoded
 from model.dialogue import Role, SpeechLevel, Turn
 from model.gpt2 import IGNORED, DialogueModel, Losses
 from model.tokenizer import EOS
-from tests.training.builders import DIALOGUES, talk, tiny
+from tests.training.builders import DIALOGUES, one_thread, talk, tiny
 from training.corpora import load_dialogues
 from training.dataset import (
     Item,
@@ -30,6 +31,13 @@ from training.examples import Dialogue, TrainingExample, examples_of, with_distr
 
 ROW = 24
 PAD = 0
+
+
+@pytest.fixture(autouse=True)
+def single_thread() -> Iterator[None]:
+    with one_thread():
+        yield
+
 
 every_format = pytest.mark.parametrize("name", sorted(FORMATS))
 
@@ -127,7 +135,7 @@ def test_documents_fill_rows_without_loss(lengths: list[int], seed: int) -> None
     assert max(used) <= ROW
     assert not any(item.is_choice for item in items)
     # Two neighbours that fit into one row would have been put there.
-    assert all(one + other > ROW for one, other in zip(used, used[1:], strict=False))
+    assert all(one + other > ROW for one, other in pairwise(used))
     assert ItemDataset(items).tokens == sum(lengths)
 
 

@@ -187,6 +187,17 @@ def test_greedy_replies_of_a_padded_batch_are_those_of_transformers(name: str) -
     assert len(set(expected)) > 1
 
 
+def test_a_reply_ends_at_its_end_while_others_go_on() -> None:
+    checkpoint = tiny_checkpoint("usr-sys")
+    with torch.no_grad():
+        checkpoint.model.transformer.wte.weight[checkpoint.chat_format.eos_id] *= 3
+    sampling = Sampling(temperature=0, repetition_penalty=1, max_new_tokens=10, candidates=1)
+    contexts = [SHORT, LONGER, FULL, *(said(sentence) for sentence in SENTENCES)]
+    together = generate_replies(checkpoint, contexts, sampling, batch_size=len(contexts))
+    assert together == generate_replies(checkpoint, contexts, sampling, batch_size=1)
+    assert {reply.finish for reply in together} == {Finish.STOP, Finish.LENGTH}
+
+
 def sampled(checkpoint: Checkpoint, seed: int | None) -> list[str]:
     sampling = Sampling(temperature=1.5, top_k=0, top_p=1, max_new_tokens=16, candidates=1, seed=seed)
     return [reply.text for reply in generate_replies(checkpoint, [SHORT, LONGER], sampling)]

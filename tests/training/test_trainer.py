@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from peft import get_peft_model
 from torch import Tensor
 
 from model import checkpoint as checkpoints
-from tests.training.builders import losses, talk, tiny
+from tests.training.builders import logged, losses, one_thread, talk, tiny
 from training.dataset import Item, Packer, encode_example
 from training.errors import BadOption
 from training.examples import examples_of, with_distractors
@@ -32,6 +31,12 @@ OPTIONS = TrainOptions(
     max_steps=8, batch_size=4, learning_rate=3e-3, choice_weight=0.5, save_steps=3, log_steps=1, cpu=True
 )
 Collate = Callable[[Sequence[Item]], dict[str, Tensor]]
+
+
+@pytest.fixture(autouse=True)
+def single_thread() -> Iterator[None]:
+    with one_thread():
+        yield
 
 
 class Interrupted(Exception):
@@ -56,7 +61,8 @@ def items() -> list[Item]:
     foods = ["김밥", "라면", "떡볶이", "순대", "냉면", "빵", "죽", "국수", "만두", "전"]
     examples = [examples_of(talk(f"{food} 먹을래?", f"{food} 좋아요!"))[0] for food in foods]
     judged = with_distractors(examples, 1, random.Random(0))
-    return [encode_example(tiny().chat_format, example, 64) for example in judged]
+    chat_format = tiny().chat_format
+    return [encode_example(chat_format, example, 64) for example in judged]
 
 
 def run(out: Path, options: TrainOptions, collate: Collate, lora: bool = False) -> dict[str, Tensor]:
@@ -70,15 +76,19 @@ def run(out: Path, options: TrainOptions, collate: Collate, lora: bool = False) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lora", [False, True])
-def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tmp_path: Path, lora: bool) -> None:
+@pytest.mark.parametrize(("lora", "resumed_from"), [(False, 3), (True, 6)])
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")  # peft asks for it
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tmp_path: Path, lora: bool, resumed_from: int) -> None:
     whole = run(tmp_path / "whole", OPTIONS, Packer(64, 0), lora)
+    cut = tmp_path / "cut"
     with pytest.raises(Interrupted):
-        run(tmp_path / "cut", OPTIONS, InterruptedPacker(64, 0, batches=7), lora)
-    assert last_checkpoint(run_folder(tmp_path / "cut")) == run_folder(tmp_path / "cut") / "checkpoint-6"
-    resumed = run(tmp_path / "cut", replace(OPTIONS, resume=True), InterruptedPacker(64, 0, batches=8), lora)
-    assert [entry["step"] for entry in json.loads((tmp_path / "cut.run" / "loss.json").read_text())] == [*range(1, 9)]
-    assert losses(tmp_path / "cut") == pytest.approx(losses(tmp_path / "whole"), abs=1e-6)
+        run(cut, OPTIONS, InterruptedPacker(64, 0, batches=7), lora)
+    if resumed_from == 3:  # as after a kill while the last state was written
+        (run_folder(cut) / "checkpoint-6" / "trainer_state.json").unlink()
+    # No more batches than are left, and one read ahead: it cannot have begun anew.
+    resumed = run(cut, replace(OPTIONS, resume=True), InterruptedPacker(64, 0, batches=9 - resumed_from), lora)
+    assert [entry["step"] for entry in logged(cut)] == [*range(1, 9)]
+    assert losses(cut) == pytest.approx(losses(tmp_path / "whole"), abs=1e-6)
     assert resumed.keys() == whole.keys()
     assert all(torch.allclose(resumed[name], whole[name], atol=1e-6) for name in whole)
 
@@ -102,22 +112,11 @@ def test_the_newest_complete_state_is_the_one_to_resume(tmp_path: Path) -> None:
     assert last_checkpoint(tmp_path) == newest
 
 
-@pytest.mark.slow
-def test_a_half_written_state_is_passed_over(tmp_path: Path) -> None:
-    with pytest.raises(Interrupted):
-        run(tmp_path / "cut", OPTIONS, InterruptedPacker(64, 0, batches=7))
-    (tmp_path / "cut.run" / "checkpoint-6" / "trainer_state.json").unlink()
-    resumed = run(tmp_path / "cut", replace(OPTIONS, resume=True), Packer(64, 0))
-    whole = run(tmp_path / "whole", OPTIONS, Packer(64, 0))
-    assert all(torch.allclose(resumed[name], whole[name], atol=1e-6) for name in whole)
-
-
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"resume": True}, "holds no run to resume; leave --resume out"),
     ({"batch_size": 8, "accumulation": 3}, "choose a multiple of 3"),
     ({"batch_size": 2, "accumulation": 4}, "choose a multiple of 4"),
     ({"precision": "fp8"}, "no precision 'fp8'; choose fp32, bf16 or fp16"),
-    ({"precision": "fp16", "cpu": True}, "fp16 needs a GPU"),
 ]
 
 
@@ -130,7 +129,7 @@ def test_options_that_do_not_fit_are_refused(tmp_path: Path, change: dict[str, A
 
 def test_a_batch_is_shared_by_processes_and_accumulation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "3")
-    with pytest.raises(BadOption, match="A batch of 8 cannot be shared by 3 processes with 2 .* a multiple of 6"):
+    with pytest.raises(BadOption, match=r"A batch of 8 cannot be shared by 3 processes with 2 .* a multiple of 6"):
         train(tiny().model, items(), Packer(64, 0), tmp_path / "out", replace(OPTIONS, batch_size=8, accumulation=2))
 
 
