@@ -90,5 +90,4 @@ def verbatim_copies(replies: Sequence[str], known: Collection[str]) -> float:
 
     Everyday short answers ("응, 맞아.") are copies without being memorised: compare models, not one with zero.
     """
-    copies = [normalised(reply) in known for reply in replies if reply]
-    return sum(copies) / len(replies)
+    return sum(normalised(reply) in known for reply in replies) / len(replies)

@@ -61,7 +61,7 @@ RECIPES = {
         persona_share=0.5,
         text=TrainOptions(epochs=1, batch_size=16, learning_rate=1.5e-3, warmup=0.03, log_steps=20),
         dialogues=TrainOptions(epochs=3, batch_size=16, learning_rate=1.2e-3, warmup=0.03, log_steps=20),
-        replies=TrainOptions(max_steps=500, batch_size=32, learning_rate=4e-4, choice_weight=0.5, log_steps=20),
+        replies=TrainOptions(max_steps=550, batch_size=32, learning_rate=4e-4, choice_weight=0.5, log_steps=20),
         distractors=1,
     )
 }
@@ -127,7 +127,8 @@ def run(recipe: Recipe, corpora_folder: Path, authored: Path, out: Path, work: P
     _stage(work / "dialogues", recipe.dialogues, lambda settings: _learn_dialogues(recipe, corpora, work, settings))
     _stage(work / "replies", recipe.replies, lambda settings: _learn_replies(recipe, corpora, work, settings))
     trained = checkpoint.load(work / "replies")
-    shipped = replace(trained, manifest=replace(trained.manifest, version=out.name, parent=None))
+    version = f"{out.name}-{(trained.manifest.data_sha256 or '')[:8]}"
+    shipped = replace(trained, manifest=replace(trained.manifest, version=version, parent=None))
     checkpoint.save(shipped, out, torch.bfloat16, keep=["MODEL_CARD.md"])
 
 

@@ -41,12 +41,6 @@ def make_checkpoint(folder: Path, name: str) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    """Tiny models gain nothing from a second thread, and on a busy machine wait for it at every operation."""
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="session")
 def tiny_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A tiny checkpoint's folder for each chat format."""

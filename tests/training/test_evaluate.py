@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -21,31 +21,22 @@ from training.corpora import write_dialogues
 from training.errors import BadData, BadOption
 from training.evaluate import MEASURES, Evaluation, Settings, app, evaluate
 from training.examples import Dialogue, examples_of
-from training.scoring import reply_likelihoods
+from training.scoring import CandidateScores, reply_likelihoods
 
 FOODS = ["떡볶이", "김밥", "순대", "라면", "냉면"]
 PLACES = ["집", "학교", "시장", "바다", "공원"]
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other cost a tiny model most of its time."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def reply(place: str, food: str) -> str:
-    return f"{place}에서 {food} 먹었어요."
+def reply_to(question: str) -> str:
+    return question.replace("먹었어?", "먹었어요.")
 
 
 def dialogues(count: int) -> list[Dialogue]:
     """Up to 25 dialogues of one reply each, all different."""
-    pairs = [(place, food) for place in PLACES for food in FOODS][:count]
+    questions = [f"{place}에서 {food} 먹었어?" for place in PLACES for food in FOODS][:count]
     return [
-        Dialogue((Turn(Role.USER, f"{place}에서 뭐 했어?"), Turn(Role.BOT, reply(place, food))), ("나는 유희다.",))
-        for place, food in pairs
+        Dialogue((Turn(Role.USER, question), Turn(Role.BOT, reply_to(question))), ("나는 유희다.",))
+        for question in questions
     ]
 
 
@@ -90,12 +81,20 @@ def test_the_command_writes_every_measure(data: Path, folder: Path, tmp_path: Pa
 
 
 def gold_of(context: DialogueContext) -> str:
-    """The only reply that follows `context` in `dialogues(5)`, where the place is the same and the food is not told."""
-    return reply(context.turns[-1].text.partition("에서")[0], FOODS[0])
+    """The reply that follows `context` in `dialogues`."""
+    return reply_to(context.turns[-1].text)
+
+
+def knows_the_reply(_: Checkpoint, context: DialogueContext, candidates: Sequence[str]) -> CandidateScores:
+    """A perfect next-utterance head, and likelihoods that are exactly wrong."""
+    assert len(set(candidates)) == 20
+    right = tuple(float(candidate == gold_of(context)) for candidate in candidates)
+    return CandidateScores(right, tuple(-score for score in right))
 
 
 def test_measures_of_known_replies(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "TRAINING_DATA", data.parent)
+    monkeypatch.setattr(command, "score_candidates", knows_the_reply)
     asked: list[tuple[Sequence[DialogueContext], Sampling]] = []
 
     def generate(contexts: Sequence[DialogueContext], sampling: Sampling) -> list[Candidate]:
@@ -112,9 +111,11 @@ def test_measures_of_known_replies(data: Path, monkeypatch: pytest.MonkeyPatch) 
     assert found.verbatim_copies == 24 / 25
     assert found.speech_level_consistency == 24 / 25
     assert found.cut_by_limit == 5 / 25
-    assert 0.7 < found.f1 < 1
-    assert 0.6 < found.f1_char < 1
-    assert found.distinct_1 < found.distinct_2 < 0.5
+    assert (found.hits_at_1, found.hits_at_1_lm) == (1, 0)
+    # 밥 먹 었 어 against 공원 에서 냉면 먹 었 어요: 2 shared of 4 and 6; in characters 3 of 4 and 10.
+    assert found.f1 == pytest.approx((24 + 0.4) / 25)
+    assert found.f1_char == pytest.approx((24 + 6 / 14) / 25)
+    assert 0 < found.distinct_1 < found.distinct_2 < 1
     lengths = [len(gold_of(context)) for context in contexts[:-1]] + [len("밥 먹었어.")]
     assert found.mean_length == pytest.approx(sum(lengths) / 25)
     assert_likelihoods(found, checkpoint)

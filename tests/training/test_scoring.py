@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -30,15 +30,6 @@ SENTENCES = [
 PERSONA = ("나는 떡볶이를 좋아한다.", "나는 비를 좋아한다.")
 CANDIDATES = ["떡볶이 먹었어요.", "네", "네 좋아요", "비가 와서 집에 있었어요, 오늘은 하루 종일요.", "네"]
 POSITIONS = 160
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other cost a tiny model most of its time."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 every_format = pytest.mark.parametrize("name", sorted(FORMATS))
@@ -191,7 +182,8 @@ def test_a_reply_ends_at_its_end_while_others_go_on() -> None:
     checkpoint = tiny_checkpoint("usr-sys")
     with torch.no_grad():
         checkpoint.model.transformer.wte.weight[checkpoint.chat_format.eos_id] *= 3
-    sampling = Sampling(temperature=0, repetition_penalty=1, max_new_tokens=10, candidates=1)
+    # The penalty keeps the end from being repeated, so that something would follow it.
+    sampling = Sampling(temperature=0, repetition_penalty=100, max_new_tokens=10, candidates=1)
     contexts = [SHORT, LONGER, FULL, *(said(sentence) for sentence in SENTENCES)]
     together = generate_replies(checkpoint, contexts, sampling, batch_size=len(contexts))
     assert together == generate_replies(checkpoint, contexts, sampling, batch_size=1)
@@ -263,9 +255,12 @@ def plain_gpt2() -> Checkpoint:
 def test_a_reply_holds_no_structure() -> None:
     checkpoint = tiny_checkpoint()
     forbidden = min(checkpoint.chat_format.suppressed_ids)
+    word = checkpoint.chat_format.text_ids("안녕")[0]
     only_says(checkpoint, forbidden)
-    # Five structural tokens would read as an empty reply that ran into the limit.
-    assert written(checkpoint, [SHORT]) != [("", Finish.LENGTH)]
+    with torch.no_grad():
+        embeddings = checkpoint.model.transformer.wte.weight
+        embeddings[word] = embeddings[forbidden] / 2
+    assert written(checkpoint, [SHORT]) == [(checkpoint.chat_format.decode([word] * 5), Finish.LENGTH)]
 
 
 def test_morphemes_come_without_punctuation() -> None:

@@ -1,0 +1,12 @@
+"""What every test has."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Tiny models gain nothing from a second thread, and on a busy machine wait for it at every operation."""
+    torch.set_num_threads(1)
