@@ -53,7 +53,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder))
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise BadCheckpoint(f"{folder}: the tokenizer cannot be read ({_first_line(error)}).") from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast):

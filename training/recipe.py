@@ -27,7 +27,7 @@ from training.errors import BadOption
 from training.examples import Dialogue, TrainingExample, examples_of, split_by_hash, with_distractors
 from training.finetune import finetune
 from training.pretrain import Material, pretrain, start
-from training.trainer import TrainOptions, run_folder
+from training.trainer import TrainOptions, last_checkpoint, run_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 AUTHORED = ROOT / "training" / "data"
@@ -135,7 +135,7 @@ def run(recipe: Recipe, corpora_folder: Path, authored: Path, out: Path, work: P
 def _stage(out: Path, settings: TrainOptions, learn: Callable[[TrainOptions], None]) -> None:
     """Run one stage unless its checkpoint is there; resume it when it was interrupted."""
     if not out.exists():
-        learn(replace(settings, resume=any(run_folder(out).glob("checkpoint-*"))))
+        learn(replace(settings, resume=last_checkpoint(run_folder(out)) is not None))
 
 
 def _learn_texts(recipe: Recipe, corpora: Corpora, work: Path, settings: TrainOptions) -> None:

@@ -144,9 +144,6 @@ def test_half_a_character_and_marks_are_not_shown(formats: dict[str, ChatFormat]
     assert chat_format.decode([*chat_format.opening_segment().ids, *ids, chat_format.eos_id]) == "안녕 😀"
 
 
-# --- nobody forges a turn
-
-
 def structure(chat_format: ChatFormat, encoded: Encoded) -> list[int]:
     """The marks of a sequence, in their order."""
     marks = chat_format.suppressed_ids | {chat_format.eos_id}
@@ -165,6 +162,12 @@ def test_typed_marks_forge_no_turn(formats: dict[str, ChatFormat], name: str, fo
         expected = chat_format.encode(harmless, reply and "안녕", 1 << 16)
         assert structure(chat_format, encoded) == structure(chat_format, expected)
         assert sum(encoded.supervised) == (len(chat_format.text_ids(said)) + 1 if reply else 0)
+
+
+@pytest.mark.parametrize("name", FORMAT_NAMES)
+@pytest.mark.parametrize("typed", FORGED)
+def test_a_typed_mark_is_read_as_the_text_it_is(formats: dict[str, ChatFormat], name: str, typed: str) -> None:
+    assert formats[name].decode(formats[name].text_ids(f"{typed} 뭐예요?")) == f"{typed} 뭐예요?"
 
 
 @repeatable
@@ -190,8 +193,6 @@ def test_a_reply_may_hold_its_end_and_no_other_mark(formats: dict[str, ChatForma
     assert chat_format.suppressed_ids == marks - {chat_format.eos_id}
     assert chat_format.eos_id in marks
 
-
-# --- the token budget
 
 LINE = st.text(st.sampled_from("가나 다라한국어요.!?ㅋ😀e"), max_size=60)
 CONTEXTS = st.builds(
@@ -226,8 +227,7 @@ def test_every_context_fits_with_its_persona_and_the_end_of_its_newest_turn(
     encoded = chat_format.encode(context, reply, max_tokens)
     assert len(encoded.input_ids) == len(encoded.supervised) <= max_tokens
     whole = chat_format.reply_segment(reply).ids if reply is not None else chat_format.opening_segment().ids
-    answer = whole[: _answer_length(chat_format, context, encoded, whole)]
-    assert len(answer) >= min(len(whole), len(chat_format.opening_segment().ids))
+    answer = whole[: _answer_length(chat_format, encoded, whole)]
     kept = history(chat_format, context, encoded, answer)
     segments = [chat_format.turn_segment(turn).ids for turn in context.turns]
     tails = [[token for ids in segments[first:] for token in ids] for first in range(len(segments) + 1)]
@@ -238,7 +238,7 @@ def test_every_context_fits_with_its_persona_and_the_end_of_its_newest_turn(
     assert any(kept == chat_format.wrap_turn(context.turns[-1].role, text[cut:]).ids for cut in range(len(text)))
 
 
-def _answer_length(chat_format: ChatFormat, context: DialogueContext, encoded: Encoded, whole: Sequence[int]) -> int:
+def _answer_length(chat_format: ChatFormat, encoded: Encoded, whole: Sequence[int]) -> int:
     """How much of the answer is in `encoded`: what is learnt, and its opening."""
     learnt = sum(encoded.supervised)
     return len(whole) if not learnt else len(chat_format.opening_segment().ids) + learnt
@@ -309,9 +309,6 @@ def test_a_growing_conversation_keeps_its_prefix_between_drops(formats: dict[str
         turns.append(Turn(Role.BOT, TEXTS[(number + 1) % 5][-10:]))
     assert dropped > 3, "nothing was dropped, which proves little"
     assert kept >= dropped - 1, "a drop must last for two messages"
-
-
-# --- which format
 
 
 def bare_tokenizer(*tokens: str) -> PreTrainedTokenizerFast:

@@ -27,6 +27,7 @@ from training.examples import Dialogue
 from training.finetune import app
 
 CONTEXT = DialogueContext(("내 이름은 유희다.",), user_last("오늘 점심 뭐 먹을까요?"), SpeechLevel.HAEYO)
+ATTENTION = "transformer.h.0.attn.c_attn.weight"
 SAMPLING = Sampling(max_new_tokens=12, candidates=3, seed=1)
 
 LAYOUTS: dict[str, tuple[Callable[[Path], Path], str, int]] = {
@@ -142,8 +143,8 @@ def test_it_can_be_fine_tuned(
     assert (tuned.manifest.version, tuned.manifest.parent) == ("tuned", name)
     assert len(tuned.tokenizer) == tuned.model.config.vocab_size == size + len(added)
     assert tuned.chat_format.decode(tuned.chat_format.text_ids(TEXTS[0])) == TEXTS[0]
-    before = checkpoints.load(bases[name]).model.transformer
-    assert not torch.equal(tuned.model.transformer.h[0].attn.c_attn.weight, before.h[0].attn.c_attn.weight)
+    before = checkpoints.load(bases[name]).model.state_dict()
+    assert not torch.equal(tuned.model.state_dict()[ATTENTION], before[ATTENTION])
     assert len(set(replies(tuned))) == 3
     assert TorchBackend(tuned).score(CONTEXT, ["네", "아니요"]) is not None
     assert json.loads((tmp_path / "tuned" / "config.json").read_text())["architectures"] == ["GPT2DoubleHeadsModel"]
@@ -164,13 +165,13 @@ def test_low_rank_adapters_end_up_in_a_plain_checkpoint(
         "transformer",
         "multiple_choice_head",
     }
-    old, new = before.model.transformer, tuned.model.transformer
-    change = new.h[0].attn.c_attn.weight - old.h[0].attn.c_attn.weight
+    change = tuned.model.state_dict()[ATTENTION] - before.model.state_dict()[ATTENTION]
     assert change.abs().max() > 0
-    assert torch.linalg.matrix_rank(change.detach(), tol=1e-6) <= 2
+    assert torch.linalg.matrix_rank(change, tol=1e-6) <= 2
+    old, new = before.model.transformer, tuned.model.transformer
     assert torch.equal(new.wte.weight[:size], old.wte.weight[:size]), "old embeddings are frozen"
     assert torch.equal(new.wpe.weight, old.wpe.weight)
-    learnt = tuned.tokenizer.convert_tokens_to_ids(["<user>", "<bot>", "<eos>"])
+    learnt = [tuned.tokenizer.get_vocab()[token] for token in ("<user>", "<bot>", "<eos>")]
     assert all(not torch.equal(new.wte.weight[token], old.wte.weight[token]) for token in learnt)
     assert tuned.model.lm_head.weight is new.wte.weight
     assert len(set(replies(tuned))) == 3

@@ -139,7 +139,7 @@ def test_a_new_model_has_the_shape_asked_for_and_the_seeds_weights() -> None:
     config = model.config
     assert (config.n_layer, config.n_embd, config.n_head, config.n_positions) == (3, 24, 4, 64)
     assert (config.bos_token_id, config.eos_token_id, config.pad_token_id) == tuple(
-        tokenizer.convert_tokens_to_ids(["<bos>", "<eos>", "<pad>"])
+        tokenizer.get_vocab()[token] for token in ("<bos>", "<eos>", "<pad>")
     )
     torch.manual_seed(5)
     assert torch.equal(new_model(tokenizer, shape).transformer.wte.weight, model.transformer.wte.weight)

@@ -214,9 +214,6 @@ def test_what_people_leave_out_or_double_makes_no_difference(text: str, same: st
     assert normalise(text) == same
 
 
-# --- files
-
-
 def test_a_folder_of_dialogues_is_read_reply_by_reply(tmp_path: Path) -> None:
     dialogue = {
         "speech": "해요체",

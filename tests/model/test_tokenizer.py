@@ -27,6 +27,10 @@ def loaded(tiny_folder: Path) -> PreTrainedTokenizerFast:
     return load_tokenizer(tiny_folder)
 
 
+def decoded(tokenizer: PreTrainedTokenizerFast, ids: list[int]) -> str:
+    return str(tokenizer.decode(ids)).strip()
+
+
 def ids_of(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
     ids: list[int] = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
     return ids
@@ -36,7 +40,7 @@ def ids_of(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
 @given(TYPED)
 def test_any_cleaned_text_comes_back(tokenizer: PreTrainedTokenizerFast, typed: str) -> None:
     text = clean_text(typed)
-    assert tokenizer.decode(ids_of(tokenizer, text)).strip() == text
+    assert decoded(tokenizer, ids_of(tokenizer, text)) == text
 
 
 @repeatable
@@ -66,7 +70,7 @@ def test_a_typed_special_token_is_plain_text(
     for each in (tokenizer, loaded):
         ids = ids_of(each, f"{special} 안녕{special}")
         assert not set(ids) & set(each.all_special_ids)
-        assert each.decode(ids).strip() == f"{special} 안녕{special}"
+        assert decoded(each, ids) == f"{special} 안녕{special}"
 
 
 def test_training_reads_cleaned_text() -> None:
@@ -79,7 +83,7 @@ def test_a_tokenizer_json_is_taken_as_it_is(tmp_path: Path) -> None:
     tokenizer = load_tokenizer(make_kogpt2(tmp_path / "kogpt2"))
     for text in TEXTS:
         assert tokenizer.tokenize(text) == kogpt2_tokenizer().encode(text).tokens
-        assert tokenizer.decode(ids_of(tokenizer, text)).strip() == text
+        assert decoded(tokenizer, ids_of(tokenizer, text)) == text
     assert len(tokenizer) == 51200
     assert tokenizer.eos_token == "</s>"
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -64,21 +62,9 @@ def save_tiny(folder: Path, dropout: float = 0.0) -> Path:
     return folder
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep torch to one thread: waiting for a second one costs a tiny model most of its time."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def invoke(app: Typer, *arguments: str | Path) -> Result:
     """Run a command in this process; an error it does not expect is the test's."""
-    with one_thread():
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result

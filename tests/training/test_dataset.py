@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
 
@@ -16,7 +16,7 @@ from model.chat_format import FORMATS, ChatFormat, Encoded
 from model.dialogue import Role, SpeechLevel, Turn
 from model.gpt2 import IGNORED, DialogueModel, Losses
 from model.tokenizer import EOS
-from tests.training.builders import DIALOGUES, one_thread, talk, tiny
+from tests.training.builders import DIALOGUES, talk, tiny
 from training.corpora import load_dialogues
 from training.dataset import (
     Item,
@@ -31,12 +31,6 @@ from training.examples import Dialogue, TrainingExample, examples_of, with_distr
 
 ROW = 24
 PAD = 0
-
-
-@pytest.fixture(autouse=True)
-def single_thread() -> Iterator[None]:
-    with one_thread():
-        yield
 
 
 every_format = pytest.mark.parametrize("name", sorted(FORMATS))

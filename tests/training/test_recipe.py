@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import lzma
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from model import checkpoint as checkpoints
 from model.dialogue import DEFAULT_PERSONA, SpeechLevel
 from model.files import sha256
 from model.gpt2 import Shape
-from tests.training.builders import TEXTS, invoke, one_thread, talk, weights
+from tests.training.builders import TEXTS, invoke, talk, weights
 from training import recipe as recipes
 from training.corpora import load_dialogues, write_dialogues
 from training.errors import BadData, BadOption
@@ -36,12 +36,6 @@ MINIATURE = Recipe(
     distractors=1,
 )
 FOODS = ["김밥", "라면", "떡볶이", "순대", "냉면", "국수", "만두", "튀김"]
-
-
-@pytest.fixture(autouse=True)
-def single_thread() -> Iterator[None]:
-    with one_thread():
-        yield
 
 
 def write_xz(path: Path, records: Sequence[dict[str, object]]) -> None:

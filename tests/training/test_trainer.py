@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from peft import get_peft_model
 from torch import Tensor
 
 from model import checkpoint as checkpoints
-from tests.training.builders import logged, losses, one_thread, talk, tiny
+from tests.training.builders import logged, losses, talk, tiny
 from training.dataset import Item, Packer, encode_example
 from training.errors import BadOption
 from training.examples import examples_of, with_distractors
@@ -31,12 +31,6 @@ OPTIONS = TrainOptions(
     max_steps=8, batch_size=4, learning_rate=3e-3, choice_weight=0.5, save_steps=3, log_steps=1, cpu=True
 )
 Collate = Callable[[Sequence[Item]], dict[str, Tensor]]
-
-
-@pytest.fixture(autouse=True)
-def single_thread() -> Iterator[None]:
-    with one_thread():
-        yield
 
 
 class Interrupted(Exception):
