@@ -14,6 +14,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from model.dialogue import Role, Turn
+from model.tokenizer import SPECIAL_TOKENS, train_tokenizer
 from tests.model.conftest import TEXTS
 
 # The same examples in every run, and no clock: a busy machine is no failure.
@@ -56,6 +57,18 @@ def with_tokens(tokenizer: PreTrainedTokenizerFast, tokens: Iterable[str]) -> Pr
     """`tokenizer` with `tokens` added as special ones."""
     tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in tokens], special_tokens=True)
     return tokenizer
+
+
+def bare_tokenizer(*tokens: str) -> PreTrainedTokenizerFast:
+    """A byte-level tokenizer of others, with an end token and `tokens`."""
+    backend = train_tokenizer(TEXTS, vocab_size=300).backend_tokenizer
+    renamed = backend.to_str()
+    for token in SPECIAL_TOKENS:
+        renamed = renamed.replace(f'"{token}"', f'"[{token[1:-1]}]"')
+    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=type(backend).from_str(renamed), eos_token="[eos]"
+    )
+    return with_tokens(tokenizer, tokens)
 
 
 def kogpt2_tokenizer() -> Tokenizer:

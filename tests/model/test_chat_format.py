@@ -14,7 +14,7 @@ from model.dialogue import DialogueContext, Role, SpeechLevel, Turn
 from model.errors import BadCheckpoint, ContextTooLong
 from model.text import clean_text
 from model.tokenizer import SPECIAL_TOKENS, train_tokenizer
-from tests.model.builders import END_OF_TEXT, kogpt2_tokenizer, repeatable, user_last, with_tokens
+from tests.model.builders import END_OF_TEXT, bare_tokenizer, kogpt2_tokenizer, repeatable, user_last, with_tokens
 from tests.model.conftest import TEXTS
 
 CONTEXT = DialogueContext(
@@ -309,18 +309,6 @@ def test_a_growing_conversation_keeps_its_prefix_between_drops(formats: dict[str
         turns.append(Turn(Role.BOT, TEXTS[(number + 1) % 5][-10:]))
     assert dropped > 3, "nothing was dropped, which proves little"
     assert kept >= dropped - 1, "a drop must last for two messages"
-
-
-def bare_tokenizer(*tokens: str) -> PreTrainedTokenizerFast:
-    """A byte-level tokenizer of others, with an end token and `tokens`."""
-    backend = train_tokenizer(TEXTS, vocab_size=300).backend_tokenizer
-    renamed = backend.to_str()
-    for token in SPECIAL_TOKENS:
-        renamed = renamed.replace(f'"{token}"', f'"[{token[1:-1]}]"')
-    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-        tokenizer_object=type(backend).from_str(renamed), eos_token="[eos]"
-    )
-    return with_tokens(tokenizer, tokens)
 
 
 @pytest.mark.parametrize("name", FORMAT_NAMES)

@@ -63,6 +63,10 @@ def test_what_is_frequent_takes_few_ids(tokenizer: PreTrainedTokenizerFast) -> N
     assert len(ids_of(tokenizer, TEXTS[0])) < len(TEXTS[0])
 
 
+def test_a_word_has_the_same_ids_wherever_it_stands(tokenizer: PreTrainedTokenizerFast) -> None:
+    assert ids_of(tokenizer, "점심 점심") == ids_of(tokenizer, "점심") * 2
+
+
 @pytest.mark.parametrize("special", SPECIAL_TOKENS)
 def test_a_typed_special_token_is_plain_text(
     tokenizer: PreTrainedTokenizerFast, loaded: PreTrainedTokenizerFast, special: str
