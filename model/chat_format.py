@@ -89,13 +89,17 @@ class ChatFormat(ABC):
         reply. The persona always stays; raises ContextTooLong when it alone leaves no room.
         """
         head = self.head(context)
-        answer = self.reply_segment(reply) if reply is not None else self.opening_segment()
-        room = max_tokens - len(head.ids) - min(len(answer.ids), max_tokens // 2)
-        if room < _MIN_TURN_TOKENS:
+        opening = self.opening_segment()
+        beside_head = max_tokens - len(head.ids)
+        # Measured without the reply: a context that can be answered can be ranked and learnt too.
+        if beside_head - len(opening.ids) < _MIN_TURN_TOKENS:
             raise ContextTooLong(
                 f"The persona takes {len(head.ids)} of {max_tokens} tokens and leaves no room to talk; shorten it."
             )
-        answer = answer._replace(ids=answer.ids[: max_tokens // 2])
+        answer = opening if reply is None else self.reply_segment(reply)
+        longest = max(len(opening.ids), min(max_tokens // 2, beside_head - _MIN_TURN_TOKENS))
+        answer = answer._replace(ids=answer.ids[:longest])
+        room = beside_head - len(answer.ids)
         return _join([head, *self._fit(context.turns, room), answer], self.segmented)
 
     def _fit(self, turns: Sequence[Turn], room: int) -> list[Segment]:

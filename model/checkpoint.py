@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from transformers import GPT2DoubleHeadsModel, PreTrainedTokenizerFast
@@ -45,8 +45,14 @@ def load(folder: Path, chat_format: str | None = None, dtype: torch.dtype = torc
     manifest = read_manifest(folder)
     tokenizer = load_tokenizer(folder)
     name = chat_format or (manifest.format if manifest else infer_format(tokenizer))
+    model = _load_weights(folder, dtype)
+    if len(tokenizer) > model.config.vocab_size:
+        raise BadCheckpoint(
+            f"{folder}: the tokenizer has {len(tokenizer)} entries and the model {model.config.vocab_size}; "
+            "the files do not belong together."
+        )
     return Checkpoint(
-        model=_load_weights(folder, dtype),
+        model=model,
         tokenizer=tokenizer,
         chat_format=get_format(name, tokenizer),
         manifest=manifest or Manifest(version=folder.resolve().name, format=name),
@@ -55,12 +61,19 @@ def load(folder: Path, chat_format: str | None = None, dtype: torch.dtype = torc
 
 def _load_weights(folder: Path, dtype: torch.dtype) -> DialogueModel:
     try:
-        model: DialogueModel = DialogueModel.from_pretrained(str(folder), dtype=dtype, num_labels=1)
+        loaded: Any = DialogueModel.from_pretrained(
+            str(folder), dtype=dtype, num_labels=1, output_loading_info=True, local_files_only=True
+        )
     except Exception as error:  # transformers, safetensors and torch each raise their own kinds for a broken file
         kind = type(error).__name__
         raise BadCheckpoint(f"{folder}: the weights cannot be read ({kind}); get them again.") from error
+    model, report = loaded
+    # transformers draws what it misses at random. Only the next-utterance head may be new, as from a plain GPT-2.
+    missing = [name for name in report["missing_keys"] if not name.startswith("multiple_choice_head.")]
+    if missing:
+        raise BadCheckpoint(f"{folder}: the weights lack {len(missing)} parts ({missing[0]} ...); get them again.")
     model.train(False)
-    return model
+    return cast(DialogueModel, model)
 
 
 def save(checkpoint: Checkpoint, folder: Path, dtype: torch.dtype = torch.float32, keep: Sequence[str] = ()) -> None:

@@ -59,6 +59,8 @@ def check_folder(folder: Path) -> None:
 
 def point_current(models: Path, version: str) -> None:
     """Make `version` the serving checkpoint of the models folder. Raises BadCheckpoint when it is not there."""
+    if not _is_folder_name(version):
+        raise BadCheckpoint(f"'{version}' is not the name of a folder in {models}.")
     check_folder(models / version)
     write_text(models / CURRENT, version + "\n")
 
@@ -68,8 +70,11 @@ def current(models: Path) -> Path | None:
     pointer = models / CURRENT
     if not pointer.exists():
         return None
-    version = pointer.read_text(encoding="utf-8").strip()
-    folder = models / version
-    if not version or Path(version).name != version or not folder.is_dir():
+    version = pointer.read_text(encoding="utf-8", errors="replace").strip()
+    if not _is_folder_name(version) or not (models / version).is_dir():
         raise BadCheckpoint(f"{pointer} names '{version}', which is not a folder beside it; point it at one that is.")
-    return folder
+    return models / version
+
+
+def _is_folder_name(version: str) -> bool:
+    return version not in {"", ".", ".."} and Path(version).name == version

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ from model.text import clean_text
 NGRAMS = (1, 2, 3)
 # What the turn before adds to a match that agrees in it, and costs one that was said deep in another conversation.
 _PREVIOUS_WEIGHT = 0.4
+
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +104,14 @@ class Retriever:
         self._entries = list(entries)
         self._said = _NgramIndex([normalise(entry.said) for entry in entries])
         self._replies = [normalise(entry.reply) for entry in entries]
+        self._personas = _Numbered(entry.persona for entry in entries)
+        self._levels = _Numbered(entry.speech_level for entry in entries)
 
     @classmethod
     def load(cls, folder: Path) -> Retriever:
         """Index every *.jsonl of `folder` (this project's dialogue format)."""
         files = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.jsonl"))]
-        lines = (line for text in files for line in text.splitlines() if line)
+        lines = (line for text in files for line in text.split("\n") if line)
         return cls([entry for line in lines for entry in _entries(json.loads(line))])
 
     def __len__(self) -> int:
@@ -120,24 +126,40 @@ class Retriever:
         said = normalise(context.turns[-1].text) if context.turns else ""
         if not said:
             return []
-        scores = self._said.similarities(said)
+        scores = self._said.similarities(said) * self._may_be_said(context)
         previous = _previous_reply(context.turns)
         used = {normalise(text) for text in context.said_before()}
-        persona = frozenset(context.persona)
         matches: dict[str, Match] = {}
-        # Far more than asked for: many of the nearest fall to the rules. The previous turn can only lower a score.
-        for number in np.argsort(-scores, kind="stable")[: 50 * count]:
+        for number in np.argsort(-scores, kind="stable"):
+            # The turn before can only lower a score, so what follows cannot come before what is there.
+            best = sorted((match.similarity for match in matches.values()), reverse=True)[:count]
+            if scores[number] <= 0 or (len(best) == count and scores[number] <= best[-1]):
+                break
             entry, reply = self._entries[number], self._replies[number]
-            if scores[number] <= 0 or reply in used or not _may_be_said(entry, persona, context.speech_level):
-                continue
             similarity = float(scores[number]) * _agreement(entry.previous, previous)
-            if reply not in matches or similarity > matches[reply].similarity:
+            if reply not in used and (reply not in matches or similarity > matches[reply].similarity):
                 matches[reply] = Match(entry.reply, similarity)
         return sorted(matches.values(), key=lambda match: -match.similarity)[:count]
 
+    def _may_be_said(self, context: DialogueContext) -> NDArray[np.bool_]:
+        """Which entries persona and speech level allow, bool [entries]."""
+        persona = frozenset(context.persona)
+        allowed = np.isin(self._personas.of, [self._personas.number(frozenset()), self._personas.number(persona)])
+        if context.speech_level is not None:
+            allowed &= self._levels.of == self._levels.number(context.speech_level)
+        return allowed
 
-def _may_be_said(entry: Entry, persona: frozenset[str], level: SpeechLevel | None) -> bool:
-    return (not entry.persona or entry.persona == persona) and level in (None, entry.speech_level)
+
+class _Numbered(Generic[Value]):
+    """Equal values as equal numbers, so that all entries are compared at once."""
+
+    def __init__(self, values: Iterable[Value]) -> None:
+        self._numbers: dict[Value, int] = {}
+        self.of = np.array([self._numbers.setdefault(value, len(self._numbers)) for value in values], np.int32)
+
+    def number(self, value: Value) -> int:
+        """The number of `value`, -1 where no entry has it."""
+        return self._numbers.get(value, -1)
 
 
 def _agreement(entry_previous: str | None, previous: str | None) -> float:

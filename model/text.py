@@ -17,8 +17,9 @@ def clean_text(text: str, max_characters: int = 4000) -> str:
 
     Everything a model reads goes through here, in training as in serving, so that both see the same text.
     """
-    composed = unicodedata.normalize("NFC", text[: max_characters * 2])
-    return _RUN.sub(r"\1\1\1", _SPACE.sub(" ", visible_text(composed)))[:max_characters].strip()
+    # Composed last: what stood between a letter and its accent is gone by then.
+    composed = unicodedata.normalize("NFC", visible_text(text[: max_characters * 2]))
+    return _RUN.sub(r"\1\1\1", _SPACE.sub(" ", composed))[:max_characters].strip()
 
 
 def visible_text(text: str) -> str:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import cast
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from model.errors import BadCheckpoint
 from model.text import clean_text
@@ -17,6 +18,14 @@ from model.text import clean_text
 PAD, UNK, BOS, EOS = "<pad>", "<unk>", "<bos>", "<eos>"
 PERSONA, USER, BOT = "<persona>", "<user>", "<bot>"
 HAEYO, BANMAL = "<haeyo>", "<banmal>"
+# How others call these tokens, where their files do not say (KoGPT2's is a bare tokenizer.json).
+_USUAL_NAMES = {
+    "bos_token": ("</s>", "<|endoftext|>", BOS),
+    "eos_token": ("</s>", "<|endoftext|>", EOS),
+    "unk_token": (UNK,),
+    "pad_token": (PAD,),
+    "mask_token": ("<mask>",),
+}
 SPECIAL_TOKENS = (PAD, UNK, BOS, EOS, PERSONA, USER, BOT, HAEYO, BANMAL)
 
 
@@ -50,15 +59,29 @@ def _cleaned(texts: Iterable[str]) -> Iterator[str]:
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     """Load a fast tokenizer from a checkpoint folder, ours or any GPT-2's. Raises BadCheckpoint."""
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise BadCheckpoint(f"{folder}: the tokenizer cannot be read ({_first_line(error)}).") from error
-    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+    if not (folder / "tokenizer.json").exists() and not (folder / "vocab.json").exists():
         raise BadCheckpoint(f"{folder}: a fast tokenizer (tokenizer.json, or vocab.json and merges.txt) is needed.")
-    return tokenizer
+    try:
+        return _read_tokenizer(folder)
+    except Exception as error:  # the tokenizers library raises bare Exception for a broken file
+        raise BadCheckpoint(f"{folder}: the tokenizer cannot be read ({_first_line(error)}).") from error
+
+
+def _read_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    if not (folder / "tokenizer.json").exists():
+        return cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(str(folder), local_files_only=True))
+    # Not AutoTokenizer: for a GPT-2 that takes every tokenizer.json for a byte-level one, and KoGPT2's is none.
+    if (folder / "tokenizer_config.json").exists():
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(str(folder), local_files_only=True)
+    else:
+        path = str(folder / "tokenizer.json")
+        tokenizer = PreTrainedTokenizerFast(tokenizer_file=path)  # type: ignore[no-untyped-call]
+    vocabulary = tokenizer.get_vocab()
+    for role, names in _USUAL_NAMES.items():
+        named = next((name for name in names if name in vocabulary), None)
+        if getattr(tokenizer, role) is None and named is not None:
+            setattr(tokenizer, role, named)
+    return cast(PreTrainedTokenizerFast, tokenizer)
 
 
 def _first_line(error: Exception) -> str:

@@ -187,15 +187,20 @@ def test_the_terminal_shows_a_streamed_reply_and_ctrl_c_leaves_cleanly(tmp_path:
         stdout=inside,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        # Whoever runs the tests in the background has Ctrl-C ignored, which children inherit.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         env=environment(tmp_path, model, MALBEOT_CANDIDATES="1", TERM="xterm"),
         cwd=tmp_path,
     ) as process:
         os.close(inside)
-        assert "AI 말벗" in read_until(terminal, "나 › ")
-        os.write(terminal, "지구 반대편의 날씨는\n".encode())
-        assert "말벗 › " in read_until(terminal, "나 › ")
-        os.killpg(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=LIMIT)
+        try:
+            assert "AI 말벗" in read_until(terminal, "나 › ")
+            os.write(terminal, "지구 반대편의 날씨는\n".encode())
+            assert "말벗 › " in read_until(terminal, "나 › ")
+            os.killpg(process.pid, signal.SIGINT)
+            _, errors = process.communicate(timeout=LIMIT)
+        finally:
+            process.kill()
     os.close(terminal)
     assert process.returncode == 0
     assert "Traceback" not in errors.decode()
