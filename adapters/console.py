@@ -7,17 +7,17 @@ import itertools
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.text import Text
 
-from bot.messages import ConversationKey, IncomingMessage, Surface
+from adapters.answering import Handle
+from bot.messages import ConversationKey, IncomingMessage
 
 KEY = ConversationKey("console", "local")
-Handle = Callable[[IncomingMessage, Surface], Awaitable[None]]
 
 
 class PlainSurface:

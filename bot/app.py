@@ -6,11 +6,12 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from adapters import console
+from adapters.answering import Handle
 from adapters.errors import AdapterError
 from bot.conversation import ConversationManager
 from bot.errors import BadSettings
@@ -109,26 +110,31 @@ async def run(settings: Settings) -> None:
     Raises BadSettings when no token is set, and AdapterError when a platform refuses its own.
     """
     configure_logging(settings.log_level)
-    telegram_token, discord_token = settings.telegram_token, settings.discord_token
-    if telegram_token is None and discord_token is None:
+    if settings.telegram_token is None and settings.discord_token is None:
         raise BadSettings(".env에 TELEGRAM_TOKEN이나 DISCORD_TOKEN을 적어 주세요. 터미널 대화는 토큰 없이도 돼요.")
-    # Both libraries take long to import, and the terminal needs neither.
-    from adapters import discord_bot, telegram_bot
-
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with open_manager(settings) as manager:
         try:
-            async with asyncio.TaskGroup() as platforms:
-                if telegram_token is not None:
-                    token, url = telegram_token.get_secret_value(), settings.telegram_api_url
-                    platforms.create_task(telegram_bot.serve(token, manager.handle, stop, url))
-                if discord_token is not None:
-                    token, urls = (
-                        discord_token.get_secret_value(),
-                        (settings.discord_api_url, settings.discord_gateway_url),
-                    )
-                    platforms.create_task(discord_bot.serve(token, manager.handle, stop, *urls))
-        except* AdapterError as group:
-            raise group.exceptions[0] from None
+            async with asyncio.TaskGroup() as group:
+                for server in _servers(settings, manager.handle, stop):
+                    group.create_task(server)
+        except* AdapterError as errors:
+            raise errors.exceptions[0] from None
+
+
+def _servers(settings: Settings, handle: Handle, stop: asyncio.Event) -> Iterator[Coroutine[None, None, None]]:
+    # Both libraries take long to import, and the terminal needs neither.
+    from adapters import discord_bot, telegram_bot
+
+    if settings.telegram_token is not None:
+        yield telegram_bot.serve(settings.telegram_token.get_secret_value(), handle, stop, settings.telegram_api_url)
+    if settings.discord_token is not None:
+        yield discord_bot.serve(
+            settings.discord_token.get_secret_value(),
+            handle,
+            stop,
+            settings.discord_api_url,
+            settings.discord_gateway_url,
+        )
