@@ -7,32 +7,44 @@ import itertools
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.text import Text
 
-from adapters.answering import Handle
-from bot.messages import ConversationKey, IncomingMessage
+from bot.messages import Answer, ConversationKey, IncomingMessage, Surface
+
+Handle = Callable[[IncomingMessage, Surface], Awaitable[None]]
 
 KEY = ConversationKey("console", "local")
 
 
-class PlainSurface:
+class _LocalSurface:
+    """What a terminal needs nothing for."""
+
+    async def typing(self) -> None:
+        """A terminal shows its own sign."""
+
+    async def notice(self, text: str) -> None:
+        """Nobody else is served here, so there is nothing to wait for."""
+
+
+class PlainSurface(_LocalSurface):
     """Final messages on standard output, nothing else."""
 
     async def draft(self, text: str) -> None:
         """Drafts are for people who watch."""
 
-    async def send(self, text: str) -> None:
+    async def send(self, answer: Answer) -> Sequence[str]:
         """Print the message."""
-        sys.stdout.write(text + "\n")
+        sys.stdout.write(whole_text(answer) + "\n")
         sys.stdout.flush()
+        return ()
 
 
-class RichSurface:
+class RichSurface(_LocalSurface):
     """A message that grows on the terminal while it is made. One surface shows one answer."""
 
     def __init__(self, console: Console, name: str) -> None:
@@ -47,13 +59,21 @@ class RichSurface:
         self._console.print(Text(text[len(self._shown) :]), end="", soft_wrap=True)
         self._shown = text
 
-    async def send(self, text: str) -> None:
+    async def send(self, answer: Answer) -> Sequence[str]:
         """Complete the draft; where it went another way, write the message anew."""
+        text = whole_text(answer)
         if self._shown and not text.startswith(self._shown):
             self._console.print()
             self._shown = ""
         await self.draft(text)
         self._console.print()
+        return ()
+
+
+def whole_text(answer: Answer) -> str:
+    """The answer with what other platforms show in buttons and files."""
+    choices = [f"· {choice.label}: {choice.says}" for choice in answer.choices]
+    return "\n".join([answer.text, *choices, *([answer.attachment.content] if answer.attachment else [])])
 
 
 async def chat_lines(handle: Handle, lines: AsyncIterator[str]) -> None:
@@ -82,7 +102,7 @@ async def chat_terminal(handle: Handle, name: str, greeting: str) -> None:
     console.print()
 
 
-class _Unveiling:
+class _Unveiling(_LocalSurface):
     """A surface that takes the waiting sign away before anything is shown."""
 
     def __init__(self, surface: RichSurface, unveil: Callable[[], None]) -> None:
@@ -93,9 +113,9 @@ class _Unveiling:
         self._unveil()
         await self._surface.draft(text)
 
-    async def send(self, text: str) -> None:
+    async def send(self, answer: Answer) -> Sequence[str]:
         self._unveil()
-        await self._surface.send(text)
+        return await self._surface.send(answer)
 
 
 async def given_lines(lines: list[str]) -> AsyncIterator[str]:

@@ -6,17 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bot.messages import CommandInfo
 from model.dialogue import SpeechLevel
 
 
 class Name(StrEnum):
     """The commands there are."""
 
+    START = "start"
     HELP = "help"
     PERSONA = "persona"
     SPEECH = "speech"
-    RESET = "reset"
     RETRY = "retry"
+    RESET = "reset"
+    PRIVACY = "privacy"
+    CONSENT = "consent"
+    WITHDRAW = "withdraw"
+    MYDATA = "mydata"
+    FORGET = "forget"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,23 @@ LEVELS = {
 }
 DEFAULT_WORDS = frozenset({"기본", "처음", "default"})
 
+# What a platform's menu of commands shows.
+MENU = (
+    CommandInfo(Name.START, "처음 인사를 나눠요"),
+    CommandInfo(Name.HELP, "무엇을 할 수 있는지 알려 드려요"),
+    CommandInfo(Name.PERSONA, "제가 누구인지 보거나 바꿔요", "소개"),
+    CommandInfo(Name.SPEECH, "말투를 해요체나 반말로 바꿔요", "말투"),
+    CommandInfo(Name.RETRY, "방금 한 대답을 다시 해요"),
+    CommandInfo(Name.RESET, "나눈 이야기를 지우고 새로 시작해요"),
+    CommandInfo(Name.PRIVACY, "무엇을 얼마나 보관하는지 알려 드려요"),
+    CommandInfo(Name.CONSENT, "기억과 학습에 동의할지 골라요"),
+    CommandInfo(Name.WITHDRAW, "동의를 거둬들여요", "무엇을"),
+    CommandInfo(Name.MYDATA, "보관된 내 이야기를 파일로 받아요"),
+    CommandInfo(Name.FORGET, "보관된 내 이야기를 모두 지워요"),
+)
+# What these answer is for the asker alone.
+PRIVATE = frozenset({Name.PRIVACY, Name.CONSENT, Name.WITHDRAW, Name.MYDATA, Name.FORGET})
+
 HELP = """\
 저는 사람이 아니라 AI 말벗이에요. 그냥 편하게 말을 걸어 주세요.
 
@@ -45,6 +69,10 @@ HELP = """\
 /speech 해요체  또는  /speech 반말  말투를 바꿔요.
 /retry  방금 한 대답을 다시 해 볼게요.
 /reset  지금까지 나눈 이야기를 지우고 새로 시작해요.
+/privacy  무엇을 얼마나 보관하는지 알려 드려요.
+/consent  이야기를 기억해도 되는지, 배우는 데 써도 되는지 골라요. (거두려면 /withdraw)
+/mydata  보관된 내 이야기를 파일로 받아요.
+/forget  보관된 내 이야기를 모두 지워요.
 /help  이 도움말이에요."""
 UNKNOWN = "그 명령은 제가 몰라요. /help 를 보내면 할 수 있는 것들을 알려 드려요."
 BAD_LEVEL = "말투는 해요체와 반말, 두 가지예요. 예: /speech 반말"
@@ -53,12 +81,17 @@ LEVEL_SET = {
     SpeechLevel.BANMAL: "응, 이제 반말로 할게. 편하게 말해 줘!",
 }
 RESET = "지금까지 나눈 이야기를 모두 지웠어요. 새로 시작해요!"
+NOT_THE_LAST = "다시 하기는 마지막 대답에만 할 수 있어요."
+MEDIA = "보내 주셔서 고마워요! 그런데 저는 아직 글만 읽을 수 있어서 사진이나 소리는 알아보지 못해요. 글로 들려주실래요?"
 NOTHING_TO_RETRY = "아직 다시 할 대답이 없어요. 먼저 한마디 걸어 주세요."
 PERSONA_SET = "알겠어요. 이제부터 이런 사람이에요:"
 PERSONA_SHOWN = "지금 저는 이런 사람이에요:"
 
 EMPTY_MESSAGE = "아무 말도 안 보여요. 한마디만 적어 주실래요?"
 TOO_LONG = "글이 너무 길어서 다 읽지 못했어요. {limit:,}자 안으로 나눠서 보내 주세요."
+WAIT = "잠깐만요, 지금 이야기하는 분이 많아서 조금 걸려요. 차례가 오면 바로 답할게요."
+GIVEN_UP = "미안해요, 이 말에는 여러 번 애써 봤는데도 답하지 못했어요. 다른 말로 다시 걸어 주실래요?"
+STORAGE = "지금은 말을 받아 적을 수가 없어요. 잠시 뒤에 다시 말해 주세요."
 BUSY = "지금 이야기하는 분이 많아서 조금 밀렸어요. 잠깐만 기다렸다가 다시 말해 주세요."
 CLOSING = "지금은 잠시 쉬러 가는 중이에요. 조금 뒤에 다시 말을 걸어 주세요."
 FAILED = "미안해요, 방금은 대답을 만들지 못했어요. 한 번만 다시 말해 주세요."
@@ -73,6 +106,12 @@ def parse(text: str) -> Command | None:
         return None
     name = word[1:].partition("@")[0].casefold()
     return Command(Name(name) if name in set(Name) else None, argument.strip())
+
+
+def is_right(text: str) -> bool:
+    """A command that people have a right to, and that no limit may keep from them."""
+    command = parse(text)
+    return command is not None and command.name in PRIVATE
 
 
 def persona_text(title: str, facts: Sequence[str]) -> str:

@@ -1,83 +1,175 @@
-"""The conversation manager: from one message to its answer, in order within each conversation."""
+"""The conversation manager: from one message to its answer."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
-from weakref import WeakValueDictionary
 
 from bot import commands
 from bot.commands import Command, Name
-from bot.context import LOADED_TURNS, build_context
-from bot.errors import BotError
-from bot.messages import ConversationKey, IncomingMessage, Surface
+from bot.context import build_context
+from bot.errors import BotError, StorageFailed
+from bot.memory import Memory, Recollection
+from bot.messages import Answer, Choice, ConversationKey, IncomingMessage, Kind, Surface
 from bot.persona import parse_facts
-from bot.store.store import History, Store, StoredConversation, utc_now
+from bot.privacy import PRIVACY, Privacy
+from bot.store.entries import State
+from bot.store.store import Exchange, Pending, Store, utc_now
 from model.dialogue import DEFAULT_PERSONA, DialogueContext, Reply, Responder, Role, Sampling, SpeechLevel, Turn
 from model.errors import EngineBusy, EngineClosed, ModelError
 from model.text import clean_text
 
 MAX_MESSAGE_CHARACTERS = 4000
 DEFAULT_LEVEL = SpeechLevel.HAEYO
+SUGGESTIONS = 3
+# What fits on a button.
+_SUGGESTION_CHARACTERS = 30
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A message being answered: where, and for which inbox entry, if it came through the inbox."""
+
+    message: IncomingMessage
+    surface: Surface
+    entry_id: int | None
+
+    @property
+    def key(self) -> ConversationKey:
+        return self.message.key
+
+    def pending(self, answer: Answer) -> Pending | None:
+        """The answer as it goes to the inbox together with its exchange."""
+        return None if self.entry_id is None else Pending(self.entry_id, answer)
 
 
 class ConversationManager:
     """Answers messages over a store and a responder.
 
-    Messages of one conversation are answered one after another in the order they came; conversations do not wait for
-    each other. Every message gets exactly one final message, also when something fails.
+    Messages of one conversation must be handed over one after another; conversations do not wait for each other.
     """
 
     def __init__(
-        self, store: Store, responder: Responder, sampling: Sampling, now: Callable[[], datetime] = utc_now
+        self,
+        store: Store,
+        responder: Responder,
+        sampling: Sampling,
+        now: Callable[[], datetime] = utc_now,
+        suggestions: bool = False,
     ) -> None:
         self._store = store
         self._responder = responder
         self._sampling = sampling
         self._now = now
-        # A lock lives as long as somebody holds or awaits it.
-        self._locks: WeakValueDictionary[ConversationKey, asyncio.Lock] = WeakValueDictionary()
+        self._suggestions = suggestions
+        self._memory = Memory(store)
+        self._privacy = Privacy(store, self._memory)
 
     async def handle(self, message: IncomingMessage, surface: Surface) -> None:
-        """Answer one message on `surface`."""
-        async with self._locks.setdefault(message.key, asyncio.Lock()):
-            try:
-                await self._answer(message, surface)
-            except EngineBusy:
-                await surface.send(commands.BUSY)
-            except EngineClosed:
-                await surface.send(commands.CLOSING)
-            except ModelError as error:
-                _log.error("No reply could be made: %s", error)
-                await surface.send(commands.FAILED)
-            except BotError as error:
-                _log.error("A message could not be handled: %s", error)
-                await surface.send(str(error))
+        """Answer one message on `surface` at once, without the inbox; always with exactly one final message."""
+        try:
+            answer = await self.answer(message, surface)
+        except EngineBusy:
+            answer = Answer(commands.BUSY)
+        except EngineClosed:
+            answer = Answer(commands.CLOSING)
+        except StorageFailed as error:
+            _log.error("A message could not be handled: %s", error)
+            answer = Answer(str(error))
+        if answer is not None:
+            await surface.send(answer)
 
-    async def _answer(self, message: IncomingMessage, surface: Surface) -> None:
+    async def answer(self, message: IncomingMessage, surface: Surface, entry_id: int | None = None) -> Answer | None:
+        """The answer to one message, None where nothing is to be said; drafts of it are shown on `surface`.
+
+        With `entry_id` a reply is committed together with the entry's answer. Raises EngineBusy, EngineClosed and
+        StorageFailed, after which the same message may be handed over again; other trouble is told in the answer.
+        """
+        request = _Request(message, surface, entry_id)
+        try:
+            return await self._answer(request)
+        except (EngineBusy, EngineClosed, StorageFailed):
+            raise
+        except ModelError as error:
+            _log.error("No reply could be made: %s", error)
+            return Answer(commands.FAILED)
+        except BotError as error:
+            _log.error("A message could not be handled: %s", error)
+            return Answer(str(error))
+
+    async def _answer(self, request: _Request) -> Answer | None:
+        message = request.message
+        if message.kind is Kind.RETRY:
+            return await self._retry(request, message.about)
+        if message.kind is Kind.MEDIA:
+            return Answer(commands.MEDIA)
         if len(message.text) > MAX_MESSAGE_CHARACTERS:
-            await surface.send(commands.TOO_LONG.format(limit=MAX_MESSAGE_CHARACTERS))
-        elif not clean_text(message.text):
-            await surface.send(commands.EMPTY_MESSAGE)
-        elif command := commands.parse(message.text):
-            await self._command(message.key, command, surface)
-        else:
-            await self._talk(message, surface)
+            return Answer(commands.TOO_LONG.format(limit=MAX_MESSAGE_CHARACTERS))
+        if not clean_text(message.text):
+            return Answer(commands.EMPTY_MESSAGE)
+        command = commands.parse(message.text)
+        if message.kind is Kind.EDIT:
+            return None if command else await self._edited(request)
+        return await self._command(request, command) if command else await self._talk(request)
 
-    async def _talk(self, message: IncomingMessage, surface: Surface) -> None:
-        conversation = await self._store.conversation(message.key)
-        history = await self._store.history(message.key, LOADED_TURNS)
-        reply = await self._reply(_context(conversation, history, message.text), surface)
-        await surface.send(reply.text)
-        await self._store.add_exchange(
-            message.key, message.text, reply.text, reply.model_version, reply.source, self._now()
-        )
+    async def _talk(self, request: _Request) -> Answer:
+        message = request.message
+        before = await self._memory.recall(request.key)
+        context = await self._context(request.key, before, message.text)
+        answer, exchange = await self._reply(request, context)
+        introduction = await self._privacy.introduce(message)
+        if introduction is not None:
+            answer = replace(answer, text=f"{introduction}\n\n{answer.text}")
+        keep = await self._privacy.keeps(message)
+        pending = request.pending(answer)
+        reply_id = await self._memory.add(request.key, exchange, message.message_id, keep, pending)
+        return replace(answer, reply_id=reply_id)
 
-    async def _reply(self, context: DialogueContext, surface: Surface) -> Reply:
+    async def _again(
+        self, request: _Request, said: str, avoid: tuple[str, ...] = (), replaces: tuple[str, ...] = ()
+    ) -> Answer:
+        """Another exchange in the place of the last one."""
+        before = await self._memory.recall(request.key)
+        context = await self._context(request.key, before.without_last(), said, avoid)
+        answer, exchange = await self._reply(request, context)
+        answer = replace(answer, replaces=replaces)
+        reply_id = await self._memory.replace_last(request.key, exchange, request.pending(answer))
+        return replace(answer, reply_id=reply_id)
+
+    async def _retry(self, request: _Request, about: int | None) -> Answer:
+        """Reply again to what was last said; `about` is the reply whose button was pressed."""
+        last = (await self._memory.recall(request.key)).last
+        if last is None:
+            return Answer(commands.NOTHING_TO_RETRY, private=True)
+        if about is None:
+            return await self._again(request, last.said, (last.replied,))
+        if about != last.reply_id:
+            return Answer(commands.NOT_THE_LAST, private=True)
+        return await self._again(request, last.said, (last.replied,), await self._store.shown_as(about))
+
+    async def _edited(self, request: _Request) -> Answer | None:
+        """Answer what the last message says now. Edits of older ones change nothing: the talk has moved on."""
+        earlier = await self._store.amend(request.message)
+        last = (await self._memory.recall(request.key)).last
+        if earlier is None or earlier.state is State.WAITING or last is None or earlier.reply_id is None:
+            return None
+        if earlier.reply_id != last.reply_id or last.said == request.message.text:
+            return None
+        shown = await self._store.shown_as(earlier.reply_id)
+        return await self._again(request, request.message.text, replaces=shown)
+
+    async def _reply(self, request: _Request, context: DialogueContext) -> tuple[Answer, Exchange]:
+        reply = await self._generate(context, request.surface)
+        person = self._store.person(request.key.platform, request.message.user_id)
+        said = context.turns[-1].text
+        exchange = Exchange(said, reply.text, reply.model_version, reply.source, self._now(), person)
+        return Answer(reply.text, choices=await self._suggest(context, reply)), exchange
+
+    async def _generate(self, context: DialogueContext, surface: Surface) -> Reply:
         """One candidate is shown while it is made; of several the best is chosen before anything is shown."""
         if self._sampling.candidates > 1:
             return await self._responder.reply(context, self._sampling)
@@ -89,21 +181,52 @@ class ConversationManager:
             await surface.draft(text)
         raise AssertionError("a stream ends with its Reply")
 
-    async def _command(self, key: ConversationKey, command: Command, surface: Surface) -> None:
+    async def _suggest(self, context: DialogueContext, reply: Reply) -> tuple[Choice, ...]:
+        """What the person could say next, as the model would in their shoes: with the roles exchanged."""
+        if not self._suggestions:
+            return ()
+        turned = [Turn(Role.BOT if turn.role is Role.USER else Role.USER, turn.text) for turn in context.turns]
+        shoes = DialogueContext((), (*turned, Turn(Role.USER, reply.text)), context.speech_level)
+        try:
+            found = await self._responder.reply(shoes, replace(self._sampling, candidates=2 * SUGGESTIONS))
+        except ModelError as error:
+            _log.warning("Nothing could be suggested: %s", error)
+            return ()
+        lines = dict.fromkeys([found.text, *(candidate.text for candidate in found.candidates)])
+        short = [line for line in lines if line and len(line) <= _SUGGESTION_CHARACTERS and not commands.parse(line)]
+        return tuple(Choice(line, line) for line in short[:SUGGESTIONS])
+
+    async def _command(self, request: _Request, command: Command) -> Answer:
         match command.name:
             case Name.HELP:
-                await surface.send(commands.HELP)
+                return Answer(commands.HELP)
             case Name.PERSONA:
-                await surface.send(await self._persona(key, command.argument))
+                return Answer(await self._persona(request.key, command.argument))
             case Name.SPEECH:
-                await surface.send(await self._speech(key, command.argument))
+                return Answer(await self._speech(request.key, command.argument))
             case Name.RESET:
-                await self._store.clear_history(key)
-                await surface.send(commands.RESET)
+                await self._memory.clear(request.key)
+                return Answer(commands.RESET)
             case Name.RETRY:
-                await self._retry(key, surface)
+                return await self._retry(request, None)
             case None:
-                await surface.send(commands.UNKNOWN)
+                return Answer(commands.UNKNOWN)
+            case name:
+                return await self._private_command(request.message, name, command.argument)
+
+    async def _private_command(self, message: IncomingMessage, name: Name, argument: str) -> Answer:
+        match name:
+            case Name.START:
+                return await self._privacy.start(message)
+            case Name.CONSENT:
+                return await self._privacy.consent(message, argument)
+            case Name.WITHDRAW:
+                return await self._privacy.withdraw(message, argument)
+            case Name.MYDATA:
+                return await self._privacy.my_data(message)
+            case Name.FORGET:
+                return await self._privacy.forget(message, argument)
+        return Answer(PRIVACY, private=True)
 
     async def _persona(self, key: ConversationKey, argument: str) -> str:
         if not argument:
@@ -123,27 +246,15 @@ class ConversationManager:
         await self._store.set_speech_level(key, level)
         return commands.LEVEL_SET[level]
 
-    async def _retry(self, key: ConversationKey, surface: Surface) -> None:
+    async def _context(
+        self, key: ConversationKey, before: Recollection, said: str, avoid: tuple[str, ...] = ()
+    ) -> DialogueContext:
         conversation = await self._store.conversation(key)
-        history = await self._store.history(key, LOADED_TURNS)
-        if not history.turns:
-            await surface.send(commands.NOTHING_TO_RETRY)
-            return
-        *before, asked, answered = history.turns
-        earlier = History(tuple(before), history.total - 2)
-        reply = await self._reply(_context(conversation, earlier, asked.text, (answered.text,)), surface)
-        await surface.send(reply.text)
-        await self._store.replace_last_reply(key, reply.text, reply.model_version, reply.source, self._now())
-
-
-def _context(
-    conversation: StoredConversation, history: History, said: str, avoid: tuple[str, ...] = ()
-) -> DialogueContext:
-    return build_context(
-        persona=conversation.persona or DEFAULT_PERSONA,
-        level=conversation.speech_level or DEFAULT_LEVEL,
-        newest=[Turn(Role(turn.role), turn.text) for turn in history.turns],
-        total=history.total,
-        said=said,
-        avoid=avoid,
-    )
+        return build_context(
+            persona=conversation.persona or DEFAULT_PERSONA,
+            level=conversation.speech_level or DEFAULT_LEVEL,
+            newest=before.turns,
+            total=before.total,
+            said=said,
+            avoid=avoid,
+        )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hmac
+import json
 import os
 import tempfile
 from dataclasses import dataclass, field
@@ -30,6 +32,7 @@ class Cipher:
         if len(key) != KEY_BYTES:
             raise ValueError(f"the key must have {KEY_BYTES} bytes")
         self._aes = AESGCM(key)
+        self._pseudonyms = hmac.digest(key, b"malbeot pseudonyms", "sha256")
 
     def encrypt(self, text: str, where: str) -> bytes:
         """`text` for the column `where` ("turns.text"); it can be read back only as that column's."""
@@ -49,6 +52,11 @@ class Cipher:
                 "저장된 대화를 이 열쇠로 풀 수 없어요. 처음에 쓰던 열쇠(MALBEOT_KEY 또는 열쇠 파일)인지 확인해 주세요."
             ) from error
         return plain.decode("utf-8", "surrogatepass")
+
+    def pseudonym(self, *parts: str) -> str:
+        """A name for what `parts` identify: HMAC-SHA-256 (RFC 2104), 32 hex digits. Only the key can make it."""
+        message = json.dumps(parts).encode()
+        return hmac.digest(self._pseudonyms, message, "sha256").hex()[:32]
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ def connect(path: Path) -> AsyncEngine:
         connect_args=_connect_arguments(),
         hide_parameters=True,
     )
-    _configure(engine.sync_engine, begin="BEGIN")
+    _configure(engine.sync_engine)
     return engine
 
 
@@ -112,6 +112,8 @@ def reason(error: SQLAlchemyError | OSError) -> str:
     return _REASONS.get(code, "데이터베이스가 요청을 처리하지 못했어요. 기록(로그)에 남은 까닭을 확인해 주세요.")
 
 
+# Execution option of a connection whose transactions write nothing.
+ONLY_READS = "malbeot_only_reads"
 _LOCKED = "다른 프로그램이 데이터베이스를 붙잡고 있어요. 그 프로그램을 닫고 다시 해 주세요."
 _FORBIDDEN = "데이터베이스를 읽고 쓸 권한이 없어요. 파일과 폴더의 권한을 확인해 주세요."
 _BROKEN = "데이터베이스 파일이 아니거나 망가졌어요. MALBEOT_DATABASE 경로를 확인하거나 백업에서 되살려 주세요."
@@ -212,7 +214,7 @@ def _migrate(path: Path, cipher: Cipher) -> None:
         connect_args=_connect_arguments(),
         hide_parameters=True,
     )
-    _configure(engine, begin="BEGIN IMMEDIATE")
+    _configure(engine)
     with engine.begin() as connection:
         config = _alembic()
         config.attributes["connection"] = connection
@@ -235,7 +237,7 @@ def _connect_arguments() -> dict[str, Any]:
     return {"timeout": BUSY_SECONDS, "isolation_level": None}
 
 
-def _configure(engine: Engine, begin: str) -> None:
+def _configure(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def set_up(connection: DBAPIConnection, record: object) -> None:
         cursor = connection.cursor()
@@ -246,4 +248,7 @@ def _configure(engine: Engine, begin: str) -> None:
 
     @event.listens_for(engine, "begin")
     def start(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        # A transaction that reads first and then writes would fail where another process wrote in between. One that
+        # only reads says so, and reads also while another process holds the lock.
+        only_reads = connection.get_execution_options().get(ONLY_READS, False)
+        connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")

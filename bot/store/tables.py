@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -77,7 +78,87 @@ turns = Table(
     Column("model_version", Text),  # NULL for what a person said, as is `source`
     Column("source", Text),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("person", Text),  # pseudonym of whose exchange this turn is part of
+    Column("reply_id", _Id),  # NULL for what a person said; no foreign key, as the reply's row outlives the turn
     Index(None, "conversation_id", "id"),
+    Index(None, "person"),
     # Ids of deleted turns are never given again: a list of ids must not come to mean other people's words.
+    sqlite_autoincrement=True,
+)
+
+# What platforms delivered. `message` and `answer` are encrypted JSON, gone once the entry is settled; the row stays for
+# some days, so that the same event is known when it comes again.
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("platform", Text, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("chat_id", Text, nullable=False),
+    Column("thread_id", Text, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False),  # entries.State
+    Column("message", LargeBinary),
+    Column("answer", LargeBinary),  # set as soon as it is decided: a crash must not lead to another one
+    Column("failures", Integer, nullable=False),
+    Column("reply_id", _Id),
+    Column("received_at", UtcDateTime, nullable=False),
+    UniqueConstraint("platform", "event_id"),
+    Index(None, "state", "platform", "id"),
+    Index(None, "platform", "chat_id", "message_id"),
+    Index(None, "received_at"),
+    sqlite_autoincrement=True,
+)
+
+# Every reply of the model, without its text: what a judgement is about, also where the conversation is not kept.
+replies = Table(
+    "replies",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("conversation_id", _Id, ForeignKey(conversations.c.id, ondelete="CASCADE"), nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index(None, "conversation_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+# Under which message of the platform a reply is seen.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("platform", Text, primary_key=True),
+    Column("chat_id", Text, primary_key=True),
+    Column("message_id", Text, primary_key=True),
+    Column("reply_id", _Id, ForeignKey(replies.c.id, ondelete="CASCADE"), nullable=False),
+    Index(None, "reply_id"),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("reply_id", _Id, ForeignKey(replies.c.id, ondelete="CASCADE"), nullable=False),
+    Column("person", Text, nullable=False),
+    Column("judgement", Text, nullable=False),
+    Column("correction", LargeBinary),  # encrypted
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("reply_id", "person", "judgement"),
+    Index(None, "person"),
+    sqlite_autoincrement=True,
+)
+
+# A ledger: rows are only ever added; the newest of a person and purpose holds.
+consents = Table(
+    "consents",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("person", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("granted", Boolean, nullable=False),
+    Column("policy_version", Integer, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index(None, "person", "purpose", "id"),
     sqlite_autoincrement=True,
 )

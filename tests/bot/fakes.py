@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 
-from bot.messages import ConversationKey, IncomingMessage
+from bot.messages import Answer, ConversationKey, IncomingMessage, Kind
 from model.dialogue import DialogueContext, Finish, Reply, Sampling, Source
 
-KEY = ConversationKey("test", "1")
+# Where everything is remembered without being asked: one's own terminal.
+KEY = ConversationKey("console", "1")
 
 
 def reply(text: str) -> Reply:
@@ -50,17 +51,44 @@ class MemorySurface:
 
     def __init__(self) -> None:
         self.drafts: list[str] = []
-        self.sent: list[str] = []
+        self.notices: list[str] = []
+        self.answers: list[Answer] = []
+
+    @property
+    def sent(self) -> list[str]:
+        """The texts of the final messages."""
+        return [answer.text for answer in self.answers]
+
+    async def typing(self) -> None:
+        """Nothing to see."""
 
     async def draft(self, text: str) -> None:
         """Keep a draft."""
         self.drafts.append(text)
 
-    async def send(self, text: str) -> None:
+    async def notice(self, text: str) -> None:
+        """Keep a line beside the answer."""
+        self.notices.append(text)
+
+    async def send(self, answer: Answer) -> Sequence[str]:
         """Keep a final message."""
-        self.sent.append(text)
+        self.answers.append(answer)
+        return (f"m{len(self.answers)}",)
 
 
-def message(text: str, key: ConversationKey = KEY) -> IncomingMessage:
+def message(
+    text: str,
+    key: ConversationKey = KEY,
+    user_id: str = "u1",
+    *,
+    message_id: str = "1",
+    event_id: str = "",
+    kind: Kind = Kind.TEXT,
+    is_group: bool = False,
+    about: int | None = None,
+) -> IncomingMessage:
     """A message of one user at a fixed time."""
-    return IncomingMessage(key, "1", "u1", "아무개", text, datetime(2026, 1, 1, tzinfo=UTC))
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    return IncomingMessage(
+        key, message_id, user_id, "아무개", text, at, is_group=is_group, kind=kind, event_id=event_id, about=about
+    )

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,8 +9,9 @@ import pytest
 
 from bot import commands
 from bot.conversation import MAX_MESSAGE_CHARACTERS, ConversationManager
-from bot.messages import ConversationKey
+from bot.messages import Answer, Choice, ConversationKey, Kind
 from bot.store.cipher import Cipher
+from bot.store.entries import State
 from bot.store.store import Store
 from model.dialogue import DEFAULT_PERSONA, DialogueContext, Role, Sampling, SpeechLevel
 from model.errors import EngineBusy, EngineClosed, EngineFailed
@@ -33,6 +33,10 @@ class Bot:
         (answer,) = surface.sent
         return answer
 
+    async def answer(self, text: str) -> Answer | None:
+        """The whole answer to a message."""
+        return await self.manager.answer(message(text), MemorySurface())
+
     async def texts(self, key: ConversationKey = KEY) -> list[str]:
         return [turn.text for turn in (await self.store.history(key, 100)).turns]
 
@@ -43,11 +47,15 @@ def echo(context: DialogueContext) -> str:
 
 @asynccontextmanager
 async def running(
-    path: Path, answer: Callable[[DialogueContext], str | Exception] = echo, candidates: int = 4
+    path: Path,
+    answer: Callable[[DialogueContext], str | Exception] = echo,
+    candidates: int = 4,
+    suggestions: bool = False,
 ) -> AsyncIterator[Bot]:
     responder = ScriptedResponder(answer)
     async with Store.open(path / "m.db", CIPHER) as store:
-        yield Bot(ConversationManager(store, responder, Sampling(candidates=candidates)), responder, store)
+        manager = ConversationManager(store, responder, Sampling(candidates=candidates), suggestions=suggestions)
+        yield Bot(manager, responder, store)
 
 
 async def test_a_talk_is_answered_stored_and_remembered(tmp_path: Path) -> None:
@@ -65,27 +73,13 @@ async def test_a_talk_is_answered_stored_and_remembered(tmp_path: Path) -> None:
 
 
 async def test_conversations_do_not_see_each_other(tmp_path: Path) -> None:
-    other = ConversationKey("test", "1", "topic")
+    other = ConversationKey("console", "1", "topic")
     async with running(tmp_path) as bot:
         await bot.say("비밀이야")
         await bot.say("/speech 반말")
         await bot.say("안녕", other)
         assert [turn.text for turn in bot.responder.contexts[-1].turns] == ["안녕"]
         assert bot.responder.contexts[-1].speech_level is SpeechLevel.HAEYO
-
-
-async def test_order_is_kept_within_a_conversation_and_others_do_not_wait(tmp_path: Path) -> None:
-    async with running(tmp_path) as bot:
-        gate = bot.responder.gate = asyncio.Event()
-        surface = MemorySurface()
-        waiting = [asyncio.create_task(bot.manager.handle(message(str(n)), surface)) for n in range(5)]
-        await bot.responder.asked.wait()
-        bot.responder.gate = None
-        assert await bot.say("나는?", ConversationKey("test", "2")) == "나는?!"
-        assert surface.sent == []
-        gate.set()
-        await asyncio.gather(*waiting)
-        assert surface.sent == ["0!", "1!", "2!", "3!", "4!"]
 
 
 async def test_one_candidate_is_shown_while_it_is_made(tmp_path: Path) -> None:
@@ -182,6 +176,7 @@ async def test_retry_replaces_the_last_reply_with_another(tmp_path: Path) -> Non
 async def test_an_unknown_command_points_to_help(tmp_path: Path) -> None:
     async with running(tmp_path) as bot:
         assert await bot.say("/춤") == "/춤!"
+        assert await bot.say("//") == "//!"
         assert await bot.say("/dance") == commands.UNKNOWN
 
 
@@ -191,3 +186,58 @@ async def test_a_long_history_costs_no_more_turns(tmp_path: Path) -> None:
             await bot.say(str(number))
         assert max(len(context.turns) for context in bot.responder.contexts) <= 33
         assert bot.responder.contexts[-1].turns[-2].text == "58!"
+
+
+async def test_a_pressed_retry_takes_the_place_of_the_reply_it_is_under(tmp_path: Path) -> None:
+    async with running(tmp_path, lambda context: "둘" if "하나" in context.avoid else "하나") as bot:
+        first = await bot.answer("안녕")
+        assert first is not None
+        assert first.reply_id is not None
+        pressed = message("", kind=Kind.RETRY, about=first.reply_id)
+        again = await bot.manager.answer(pressed, MemorySurface())
+        assert again is not None
+        assert again.text == "둘"
+        assert again.reply_id not in (None, first.reply_id)
+        assert await bot.texts() == ["안녕", "둘"]
+        stale = await bot.manager.answer(pressed, MemorySurface())
+        assert stale == Answer(commands.NOT_THE_LAST, private=True)
+        assert await bot.texts() == ["안녕", "둘"]
+
+
+async def test_an_edit_of_the_last_message_is_answered_anew_and_an_older_one_is_not(tmp_path: Path) -> None:
+    async with running(tmp_path) as bot:
+        for number in (1, 2):
+            said = message(f"{number}번", message_id=str(number), event_id=str(number))
+            entry_id = await bot.store.accept(said)
+            assert entry_id is not None
+            answer = await bot.manager.answer(said, MemorySurface(), entry_id)
+            entry = await bot.store.entry(entry_id)
+            assert entry is not None
+            assert entry.answer == answer
+            assert answer is not None
+            await bot.store.settle(entry, State.DONE, answer.reply_id, [f"bot{number}"])
+        old = message("하나", message_id="1", kind=Kind.EDIT)
+        assert await bot.manager.answer(old, MemorySurface()) is None
+        assert await bot.texts() == ["1번", "1번!", "2번", "2번!"]
+        new = await bot.manager.answer(message("둘", message_id="2", kind=Kind.EDIT), MemorySurface())
+        assert new is not None
+        assert (new.text, new.replaces) == ("둘!", ("bot2",))
+        assert await bot.texts() == ["1번", "1번!", "둘", "둘!"]
+        assert await bot.manager.answer(message("?", message_id="77", kind=Kind.EDIT), MemorySurface()) is None
+
+
+async def test_media_gets_a_kind_line(tmp_path: Path) -> None:
+    async with running(tmp_path) as bot:
+        assert await bot.manager.answer(message("", kind=Kind.MEDIA), MemorySurface()) == Answer(commands.MEDIA)
+        assert bot.responder.contexts == []
+
+
+async def test_suggestions_are_made_in_the_persons_shoes(tmp_path: Path) -> None:
+    async with running(tmp_path, suggestions=True) as bot:
+        answer = await bot.answer("안녕")
+        assert answer is not None
+        assert answer.choices == (Choice("안녕!!", "안녕!!"),)
+        shoes = bot.responder.contexts[-1]
+        assert shoes.persona == ()
+        assert [(turn.role, turn.text) for turn in shoes.turns] == [(Role.BOT, "안녕"), (Role.USER, "안녕!")]
+        assert await bot.texts() == ["안녕", "안녕!"]

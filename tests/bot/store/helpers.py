@@ -11,7 +11,7 @@ from bot.errors import BotError
 from bot.messages import ConversationKey
 from bot.store.cipher import KEY_BYTES, Cipher
 from bot.store.database import check_database
-from bot.store.store import History, Store
+from bot.store.store import Exchange, History, Store
 from model.dialogue import Source
 
 CHAT = ConversationKey("telegram", "42")
@@ -22,7 +22,7 @@ WRONG = Cipher(bytes(KEY_BYTES))
 async def make(path: Path, cipher: Cipher, exchanges: int = 1) -> None:
     async with Store.open(path, cipher) as store:
         for _ in range(exchanges):
-            await store.add_exchange(CHAT, "안녕", "반가워요", "v1", Source.GENERATOR, NOON)
+            await store.add_exchange(CHAT, Exchange("안녕", "반가워요", "v1", Source.GENERATOR, NOON))
 
 
 async def total(path: Path, cipher: Cipher) -> int:
@@ -48,7 +48,7 @@ async def refused(path: Path, cipher: Cipher, error: type[BotError], words: str)
 
 async def say(store: Store, *numbers: int, key: ConversationKey = CHAT) -> None:
     for number in numbers:
-        await store.add_exchange(key, f"{number}?", f"{number}!", "v1", Source.GENERATOR, NOON)
+        await store.add_exchange(key, Exchange(f"{number}?", f"{number}!", "v1", Source.GENERATOR, NOON))
 
 
 def texts(history: History) -> list[str]:

@@ -15,7 +15,7 @@ from bot.errors import BadDatabase, WrongKey
 from bot.store import database
 from bot.store.cipher import Cipher
 from bot.store.database import DatabaseState, check_database
-from bot.store.store import Store
+from bot.store.store import Exchange, Store
 from model.dialogue import Source
 from tests.bot.store.conftest import Snapshot
 from tests.bot.store.helpers import CHAT, NOON, WRONG, make, refused, run_sql, total
@@ -26,7 +26,7 @@ async def crash_image(path: Path, cipher: Cipher, folder: Path) -> Path:
     folder.mkdir()
     await make(path, cipher)
     async with Store.open(path, cipher) as store:
-        await store.add_exchange(CHAT, "또", "왔네요", "v1", Source.GENERATOR, NOON)
+        await store.add_exchange(CHAT, Exchange("또", "왔네요", "v1", Source.GENERATOR, NOON))
         for ending in ("", "-wal", "-shm"):
             shutil.copyfile(str(path) + ending, folder / (path.name + ending))
     return folder / path.name
@@ -211,7 +211,7 @@ async def test_crash_within_a_creation(
 
 async def test_looking_at_an_open_store(path: Path, cipher: Cipher, snapshot: Callable[[], Snapshot]) -> None:
     async with Store.open(path, cipher) as store:
-        await store.add_exchange(CHAT, "안녕", "반가워요", "v1", Source.GENERATOR, NOON)
+        await store.add_exchange(CHAT, Exchange("안녕", "반가워요", "v1", Source.GENERATOR, NOON))
         before = snapshot()
         assert check_database(path, cipher) is DatabaseState.CURRENT
         with pytest.raises(WrongKey):
@@ -220,7 +220,7 @@ async def test_looking_at_an_open_store(path: Path, cipher: Cipher, snapshot: Ca
         assert {k: v for k, v in snapshot().items() if not k.endswith("-shm")} == {
             k: v for k, v in before.items() if not k.endswith("-shm")
         }
-        await store.add_exchange(CHAT, "아직", "열려 있어요", "v1", Source.GENERATOR, NOON)
+        await store.add_exchange(CHAT, Exchange("아직", "열려 있어요", "v1", Source.GENERATOR, NOON))
     assert await total(path, cipher) == 4
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import event
 from bot.errors import StorageFailed
 from bot.store import database
 from bot.store.cipher import Cipher
-from bot.store.store import Store
+from bot.store.store import Exchange, Store
 from model.dialogue import Source
 from tests.bot.store.helpers import CHAT, NOON, say, texts
 
@@ -51,7 +51,7 @@ async def test_disk_that_takes_no_more(path: Path, store: Store) -> None:
     await say(store, 1)
     log = Path(f"{path}-wal").stat().st_size
     with disk_that_is_full(log + 100), pytest.raises(StorageFailed, match="디스크"):
-        await store.add_exchange(CHAT, "길" * 10_000, "네", "v1", Source.GENERATOR, NOON)
+        await store.add_exchange(CHAT, Exchange("길" * 10_000, "네", "v1", Source.GENERATOR, NOON))
     assert texts(await store.history(CHAT, 9)) == ["1?", "1!"]
     await say(store, 2)
     assert texts(await store.history(CHAT, 9)) == ["1?", "1!", "2?", "2!"]

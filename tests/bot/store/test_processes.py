@@ -21,14 +21,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from bot.messages import ConversationKey
 from bot.store.cipher import Cipher
-from bot.store.store import Store
+from bot.store.store import Exchange, Store
 from model.dialogue import Source
 
 async def talk(store, name, chat, count):
     for number in range(count):
         at = datetime.now(UTC)
         text = f"{name} {chat} {number}"
-        await store.add_exchange(ConversationKey("telegram", chat), text, text, "v1", Source.GENERATOR, at)
+        await store.add_exchange(ConversationKey("telegram", chat), Exchange(text, text, "v1", Source.GENERATOR, at))
         print(text, flush=True)
 
 async def main(path, key, name, chats, count):
@@ -42,7 +42,7 @@ MAKER = """
 import asyncio, itertools, sys
 from pathlib import Path
 from bot.store.cipher import Cipher
-from bot.store.store import Store
+from bot.store.store import Exchange, Store
 
 async def main(folder, key):
     for number in itertools.count():

@@ -16,9 +16,11 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql import ClauseElement
 
 from bot.errors import WrongKey
-from bot.messages import ConversationKey
+from bot.messages import Answer, ConversationKey, Feedback, IncomingMessage, Judgement
 from bot.store.cipher import Cipher
-from bot.store.store import History, Store
+from bot.store.consents import Purpose
+from bot.store.entries import State
+from bot.store.store import Exchange, History, Store
 from model.dialogue import Role, Source, SpeechLevel
 from tests.bot.store.helpers import CHAT, NOON, say, texts
 
@@ -85,56 +87,73 @@ async def test_history_is_the_newest_in_order(store: Store) -> None:
 
 async def test_times_are_kept_in_utc(store: Store) -> None:
     in_seoul = NOON.astimezone(timezone(timedelta(hours=9)))
-    await store.add_exchange(CHAT, "지금 몇 시야?", "점심이야!", "v1", Source.GENERATOR, in_seoul)
+    await store.add_exchange(CHAT, Exchange("지금 몇 시야?", "점심이야!", "v1", Source.GENERATOR, in_seoul))
     for turn in (await store.history(CHAT, 2)).turns:
         assert turn.created_at == NOON
         assert turn.created_at.utcoffset() == timedelta(0)
     naive = NOON.replace(tzinfo=None)
     with pytest.raises(ValueError, match="timezone"):
-        await store.add_exchange(CHAT, "a", "b", "v1", Source.GENERATOR, naive)
-    with pytest.raises(ValueError, match="timezone"):
-        await store.replace_last_reply(CHAT, "b", "v1", Source.GENERATOR, naive)
+        await store.add_exchange(CHAT, Exchange("a", "b", "v1", Source.GENERATOR, naive))
 
 
 async def test_where_a_reply_came_from_is_kept(path: Path, store: Store) -> None:
     await say(store, 1)
-    await store.add_exchange(CHAT, "?", "!", "v2", Source.RETRIEVER, NOON)
+    await store.add_exchange(CHAT, Exchange("?", "!", "v2", Source.RETRIEVER, NOON))
     with closing(sqlite3.connect(path)) as connection:
         rows = connection.execute("SELECT role, model_version, source FROM turns ORDER BY id").fetchall()
     user = ("user", None, None)
     assert rows == [user, ("bot", "v1", "generator"), user, ("bot", "v2", "retriever")]
 
 
-async def test_replace_last_reply(path: Path, store: Store) -> None:
-    await say(store, 1, 2)
+async def test_replace_exchange(path: Path, store: Store) -> None:
+    await say(store, 1)
+    recorded = await store.add_exchange(CHAT, Exchange("2?", "2!", "v1", Source.GENERATOR, NOON))
     await say(store, 9, key=ConversationKey("telegram", "43"))
     before = await store.history(CHAT, 9)
     later = NOON + timedelta(seconds=5)
-    assert await store.replace_last_reply(CHAT, "다시!", "v2", Source.RETRIEVER, later)
+    again = Exchange("둘?", "다시!", "v2", Source.RETRIEVER, later)
+    replaced = await store.replace_exchange(CHAT, recorded.turns, again)
+    assert replaced.turns == recorded.turns
+    assert replaced.reply_id != recorded.reply_id
     after = await store.history(CHAT, 9)
-    assert texts(after) == ["1?", "1!", "2?", "다시!"]
+    assert texts(after) == ["1?", "1!", "둘?", "다시!"]
     assert after.total == 4
-    assert after.turns[:3] == before.turns[:3]
+    assert after.turns[:2] == before.turns[:2]
     assert (after.turns[3].id, after.turns[3].created_at) == (before.turns[3].id, later)
+    assert after.turns[3].reply_id == replaced.reply_id
     with closing(sqlite3.connect(path)) as connection:
         last = connection.execute("SELECT model_version, source FROM turns WHERE id = ?", (after.turns[3].id,))
         assert last.fetchone() == ("v2", "retriever")
+        assert connection.execute("SELECT model_version FROM replies ORDER BY id").fetchall()[-1] == ("v2",)
 
 
-async def test_no_reply_to_replace(store: Store) -> None:
-    assert not await store.replace_last_reply(CHAT, "다시!", "v1", Source.GENERATOR, NOON)
-    assert await store.history(CHAT, 9) == History((), 0)
-    await say(store, 1)
+async def test_deleted_turns_are_not_replaced(store: Store) -> None:
+    recorded = await store.add_exchange(CHAT, Exchange("1?", "1!", "v1", Source.GENERATOR, NOON))
     await store.clear_history(CHAT)
-    assert not await store.replace_last_reply(CHAT, "다시!", "v1", Source.GENERATOR, NOON)
+    again = Exchange("1?", "다시!", "v1", Source.GENERATOR, NOON)
+    assert (await store.replace_exchange(CHAT, recorded.turns, again)).turns is None
+    assert await store.history(CHAT, 9) == History((), 0)
 
 
-async def test_a_persons_turn_is_never_replaced(path: Path, store: Store) -> None:
-    await say(store, 1)
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("DELETE FROM turns WHERE role = 'bot'")
-    assert not await store.replace_last_reply(CHAT, "다시!", "v1", Source.GENERATOR, NOON)
-    assert texts(await store.history(CHAT, 9)) == ["1?"]
+async def test_another_conversations_turns_are_never_replaced(store: Store) -> None:
+    recorded = await store.add_exchange(CHAT, Exchange("1?", "1!", "v1", Source.GENERATOR, NOON))
+    again = Exchange("너", "나", "v1", Source.GENERATOR, NOON)
+    other = ConversationKey("telegram", "43")
+    assert (await store.replace_exchange(other, recorded.turns, again)).turns is None
+    assert texts(await store.history(CHAT, 9)) == ["1?", "1!"]
+
+
+async def test_an_exchange_that_is_not_to_be_kept_leaves_its_reply_alone(path: Path, store: Store) -> None:
+    recorded = await store.add_exchange(CHAT, Exchange("비밀", "네", "v1", Source.GENERATOR, NOON), keep=False)
+    assert recorded.turns is None
+    assert await store.history(CHAT, 9) == History((), 0)
+    again = await store.replace_exchange(CHAT, None, Exchange("비밀", "응", "v2", Source.GENERATOR, NOON))
+    assert again.turns is None
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT id, model_version FROM replies").fetchall() == [
+            (recorded.reply_id, "v1"),
+            (again.reply_id, "v2"),
+        ]
 
 
 async def test_clear_history(store: Store) -> None:
@@ -216,11 +235,10 @@ async def test_cost_does_not_grow_with_the_history(store: Store) -> None:
 
 
 async def test_nothing_is_readable_without_the_key(path: Path, store: Store) -> None:
-    secret, fact, reply = "떡볶이 secret", "나는 김치찌개다 fact", "순대 reply"
+    secret, fact, reply = "떡볶이 hush", "나는 김치찌개다 inkling", "순대 wontons"
     key = ConversationKey("telegram", "chat-4242")
     await store.set_persona(key, (fact,))
-    await store.add_exchange(key, secret, reply, "v1", Source.GENERATOR, NOON)
-    await store.replace_last_reply(key, reply + "2", "v1", Source.GENERATOR, NOON)
+    await store.add_exchange(key, Exchange(secret, reply, "v1", Source.GENERATOR, NOON))
     raw = b"".join(file.read_bytes() for file in path.parent.iterdir())
     assert Path(f"{path}-wal").stat().st_size > 0
     assert b"chat-4242" in raw
@@ -255,8 +273,33 @@ async def test_statements_are_portable(store: Store) -> None:
     await store.set_persona(CHAT, ("나는 말벗이다.",))
     await store.set_speech_level(CHAT, SpeechLevel.HAEYO)
     await say(store, 1)
-    await store.replace_last_reply(CHAT, "다시", "v1", Source.GENERATOR, NOON)
+    recorded = await store.add_exchange(CHAT, Exchange("응?", "네!", "v1", Source.GENERATOR, NOON, "p"))
+    await store.replace_exchange(CHAT, recorded.turns, Exchange("응?", "다시", "v1", Source.GENERATOR, NOON, "p"))
     await store.history(CHAT, 5)
+    message = IncomingMessage(CHAT, "7", "u", "n", "안녕", NOON, event_id="e7")
+    entry_id = await store.accept(message)
+    assert entry_id is not None
+    entry = await store.entry(entry_id)
+    assert entry is not None
+    await store.waiting("telegram")
+    await store.keep_answer(entry_id, Answer("네"))
+    await store.fail(entry_id)
+    await store.amend(message)
+    await store.newest("telegram")
+    await store.backlog()
+    await store.settle(entry, State.DONE, recorded.reply_id, ["8"])
+    await store.bury(entry_id)
+    await store.purge()
+    await store.judge(Feedback(CHAT, "u", Judgement.UP, reply_id=recorded.reply_id))
+    await store.judge(Feedback(CHAT, "u", Judgement.DOWN, message_id="8"))
+    await store.shown_as(recorded.reply_id)
+    await store.decide("p", Purpose.MEMORY, True, 1)
+    await store.decisions("p")
+    await store.everything("p")
+    await store.forget_turns("p")
+    await store.forget_feedback("p")
     await store.clear_history(CHAT)
-    assert len(statements) == 12
-    assert sum("ON CONFLICT (platform, chat_id, thread_id) DO" in text for text in statements) == 4
+    await store.move("telegram", "42", "43")
+    await store.forget_conversation(CHAT)
+    assert len(statements) > 40
+    assert sum("ON CONFLICT (platform, event_id) DO" in text for text in statements) == 1
