@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from adapters import console
-from adapters.answering import Handle
 from adapters.errors import AdapterError
-from bot.conversation import ConversationManager
+from bot import logs
+from bot.commands import MENU
+from bot.conversation import ConversationManager, OnReply
 from bot.errors import BadSettings
+from bot.health import Check, serve_health
+from bot.inbox import Inbox
+from bot.limits import FloodLimit
+from bot.messages import IncomingMessage
+from bot.metrics import Metrics, Readings
 from bot.settings import Settings
 from bot.store.cipher import Cipher, load_key
 from bot.store.database import check_database
 from bot.store.store import Store
+from model.dialogue import Reply, Responder
 from model.engine import Engine, EngineConfig
 from model.manifest import check_folder
 
@@ -31,14 +40,6 @@ JOIN_SIMILARITY = 0.2
 
 BOT_NAME = "말벗"
 GREETING = "안녕하세요, 저는 AI 말벗이에요. 편하게 말을 걸어 주세요. (/help: 도움말, Ctrl-C: 나가기)"
-
-
-def configure_logging(level: str) -> None:
-    """Log to stderr. Message texts are never logged."""
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    # Routine to these libraries, news to nobody.
-    for name in ("alembic", "httpx", "apscheduler"):
-        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def engine_config(settings: Settings) -> EngineConfig:
@@ -71,29 +72,77 @@ def open_cipher(settings: Settings) -> Cipher:
     return Cipher(loaded.key)
 
 
+class RunningEngine(Responder, Protocol):
+    """What makes the replies: `model.engine.Engine`, or something that costs no weights."""
+
+    @property
+    def pid(self) -> int | None:
+        """The process that works, None while there is none."""
+        ...
+
+    @property
+    def running(self) -> int:
+        """Requests being worked on."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait."""
+        ...
+
+    @property
+    def model_version(self) -> str:
+        """The model that answers."""
+        ...
+
+
+StartEngine = Callable[[Settings], AbstractAsyncContextManager[RunningEngine]]
+
+
+def start_engine(settings: Settings) -> AbstractAsyncContextManager[RunningEngine]:
+    """The engine over the model of the settings. Raises BadCheckpoint when there can be none."""
+    return Engine(engine_config(settings))
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """What every way of talking needs."""
+
+    engine: RunningEngine
+    store: Store
+    manager: ConversationManager
+
+
 @asynccontextmanager
-async def open_manager(settings: Settings) -> AsyncIterator[ConversationManager]:
-    """Everything a platform needs. What is wrong is found before anything is written.
+async def open_bot(
+    settings: Settings,
+    on_reply: OnReply = lambda message, entry_id, reply: None,
+    engine_starter: StartEngine = start_engine,
+) -> AsyncIterator[Bot]:
+    """Engine, store and manager. What is wrong is found before anything is written.
 
     Raises BotError and ModelError, each a sentence that says what to do.
     """
-    config = engine_config(settings)
+    starting = engine_starter(settings)
     if settings.database.exists():
         check_database(settings.database, open_cipher(settings))
-    async with Engine(config) as engine, Store.open(settings.database, open_cipher(settings)) as store:
-        yield ConversationManager(store, engine, settings.sampling())
+    async with starting as engine, Store.open(settings.database, open_cipher(settings)) as store:
+        manager = ConversationManager(
+            store, engine, settings.sampling(), suggestions=settings.suggestions, on_reply=on_reply
+        )
+        yield Bot(engine, store, manager)
 
 
 async def chat(settings: Settings, say: list[str]) -> None:
     """The terminal chat; with `say`, or without a terminal, one plain reply a line."""
-    configure_logging(settings.log_level)
-    async with open_manager(settings) as manager:
+    logs.configure(settings.log_level, settings.secrets(), settings.log_json)
+    async with open_bot(settings) as bot:
         if say:
-            await console.chat_lines(manager.handle, console.given_lines(say))
+            await console.chat_lines(bot.manager.handle, console.given_lines(say))
         elif sys.stdin.isatty() and sys.stdout.isatty():
-            await console.chat_terminal(manager.handle, BOT_NAME, GREETING)
+            await console.chat_terminal(bot.manager.handle, BOT_NAME, GREETING)
         else:
-            await console.chat_lines(manager.handle, console.stdin_lines())
+            await console.chat_lines(bot.manager.handle, console.stdin_lines())
 
 
 async def start(settings: Settings) -> None:
@@ -104,37 +153,83 @@ async def start(settings: Settings) -> None:
         await run(settings)
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: Settings, engine_starter: StartEngine = start_engine) -> None:
     """Serve the platforms whose tokens are set, until stopped by SIGTERM or Ctrl-C.
 
     Raises BadSettings when no token is set, and AdapterError when a platform refuses its own.
     """
-    configure_logging(settings.log_level)
+    logs.configure(settings.log_level, settings.secrets(), settings.log_json)
     if settings.telegram_token is None and settings.discord_token is None:
         raise BadSettings(".env에 TELEGRAM_TOKEN이나 DISCORD_TOKEN을 적어 주세요. 터미널 대화는 토큰 없이도 돼요.")
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with open_manager(settings) as manager:
+    metrics = Metrics()
+
+    def on_reply(message: IncomingMessage, entry_id: int | None, reply: Reply) -> None:
+        metrics.replied(message.key.platform, reply, inbox.seconds_since(entry_id))
+
+    async with open_bot(settings, on_reply, engine_starter) as bot:
+        limit = FloodLimit(settings.flood_burst, settings.flood_per_minute)
+        inbox = Inbox(bot.store, bot.manager.answer, limit, metrics, moved=bot.manager.moved)
+        metrics.watch(_readings(bot.engine, inbox))
         try:
-            async with asyncio.TaskGroup() as group:
-                for server in _servers(settings, manager.handle, stop):
+            async with _health(settings, bot, inbox, metrics), asyncio.TaskGroup() as group:
+                for server in _servers(settings, inbox, stop):
                     group.create_task(server)
         except* AdapterError as errors:
             raise errors.exceptions[0] from None
 
 
-def _servers(settings: Settings, handle: Handle, stop: asyncio.Event) -> Iterator[Coroutine[None, None, None]]:
+def _readings(engine: RunningEngine, inbox: Inbox) -> Readings:
+    return Readings(
+        inbox_waiting=lambda: inbox.waiting,
+        oldest_seconds=lambda: inbox.oldest_seconds,
+        engine_running=lambda: engine.running,
+        engine_waiting=lambda: engine.waiting,
+        model_version=lambda: engine.model_version,
+    )
+
+
+@asynccontextmanager
+async def _health(settings: Settings, bot: Bot, inbox: Inbox, metrics: Metrics) -> AsyncIterator[None]:
+    async def database() -> bool:
+        await bot.store.backlog()
+        return True
+
+    checks: dict[str, Check] = {"database": database, "engine": lambda: bot.engine.pid is not None}
+    for platform, token in (("telegram", settings.telegram_token), ("discord", settings.discord_token)):
+        if token is not None:
+            checks[platform] = partial(inbox.serves, platform)
+    if settings.health_port == 0:
+        yield
+        return
+    async with serve_health(settings.health_host, settings.health_port, metrics, checks):
+        yield
+
+
+def _servers(settings: Settings, inbox: Inbox, stop: asyncio.Event) -> Iterator[Coroutine[None, None, None]]:
     # Both libraries take long to import, and the terminal needs neither.
     from adapters import discord_bot, telegram_bot
 
     if settings.telegram_token is not None:
-        yield telegram_bot.serve(settings.telegram_token.get_secret_value(), handle, stop, settings.telegram_api_url)
-    if settings.discord_token is not None:
-        yield discord_bot.serve(
-            settings.discord_token.get_secret_value(),
-            handle,
-            stop,
-            settings.discord_api_url,
-            settings.discord_gateway_url,
+        webhook = None
+        if settings.telegram_webhook_url is not None:
+            webhook = telegram_bot.TelegramWebhook(settings.telegram_webhook_url, settings.telegram_webhook_port)
+        telegram = telegram_bot.TelegramSettings(
+            settings.telegram_token.get_secret_value(),
+            lock_path=settings.database.parent,
+            commands=MENU,
+            api_url=settings.telegram_api_url,
+            webhook=webhook,
         )
+        yield telegram_bot.serve(telegram, inbox, stop)
+    if settings.discord_token is not None:
+        discord = discord_bot.DiscordSettings(
+            settings.discord_token.get_secret_value(),
+            commands=MENU,
+            api_url=settings.discord_api_url,
+            gateway_url=settings.discord_gateway_url,
+            sharded=settings.discord_sharded,
+        )
+        yield discord_bot.serve(discord, inbox, stop)

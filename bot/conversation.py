@@ -27,6 +27,8 @@ SUGGESTIONS = 3
 # What fits on a button.
 _SUGGESTION_CHARACTERS = 30
 
+OnReply = Callable[[IncomingMessage, int | None, Reply], None]
+
 _log = logging.getLogger(__name__)
 
 
@@ -60,12 +62,14 @@ class ConversationManager:
         sampling: Sampling,
         now: Callable[[], datetime] = utc_now,
         suggestions: bool = False,
+        on_reply: OnReply = lambda message, entry_id, reply: None,
     ) -> None:
         self._store = store
         self._responder = responder
         self._sampling = sampling
         self._now = now
         self._suggestions = suggestions
+        self._on_reply = on_reply
         self._memory = Memory(store)
         self._privacy = Privacy(store, self._memory)
 
@@ -100,6 +104,10 @@ class ConversationManager:
         except BotError as error:
             _log.error("A message could not be handled: %s", error)
             return Answer(str(error))
+
+    def moved(self, platform: str, chat_id: str) -> None:
+        """A chat has another id from now on; what is held under the old one is of no use."""
+        self._memory.drop_chat(platform, chat_id)
 
     async def _answer(self, request: _Request) -> Answer | None:
         message = request.message
@@ -164,6 +172,7 @@ class ConversationManager:
 
     async def _reply(self, request: _Request, context: DialogueContext) -> tuple[Answer, Exchange]:
         reply = await self._generate(context, request.surface)
+        self._on_reply(request.message, request.entry_id, reply)
         person = self._store.person(request.key.platform, request.message.user_id)
         said = context.turns[-1].text
         exchange = Exchange(said, reply.text, reply.model_version, reply.source, self._now(), person)
@@ -230,26 +239,26 @@ class ConversationManager:
 
     async def _persona(self, key: ConversationKey, argument: str) -> str:
         if not argument:
-            conversation = await self._store.conversation(key)
+            conversation = await self._memory.settings(key)
             return commands.persona_text(commands.PERSONA_SHOWN, conversation.persona or DEFAULT_PERSONA)
         facts = None if argument.casefold() in commands.DEFAULT_WORDS else parse_facts(argument)
-        await self._store.set_persona(key, facts)
+        await self._memory.set_persona(key, facts)
         return commands.persona_text(commands.PERSONA_SET, facts or DEFAULT_PERSONA)
 
     async def _speech(self, key: ConversationKey, argument: str) -> str:
         if not argument:
-            conversation = await self._store.conversation(key)
+            conversation = await self._memory.settings(key)
             return commands.level_text(conversation.speech_level or DEFAULT_LEVEL)
         level = commands.LEVELS.get(argument)
         if level is None:
             return commands.BAD_LEVEL
-        await self._store.set_speech_level(key, level)
+        await self._memory.set_speech_level(key, level)
         return commands.LEVEL_SET[level]
 
     async def _context(
         self, key: ConversationKey, before: Recollection, said: str, avoid: tuple[str, ...] = ()
     ) -> DialogueContext:
-        conversation = await self._store.conversation(key)
+        conversation = await self._memory.settings(key)
         return build_context(
             persona=conversation.persona or DEFAULT_PERSONA,
             level=conversation.speech_level or DEFAULT_LEVEL,

@@ -29,6 +29,8 @@ from model.errors import EngineBusy, EngineClosed
 AnswerMessage = Callable[[IncomingMessage, Surface, int], Awaitable[Answer | None]]
 
 MAX_TRIES = 3
+# A message has at most some thousand characters; beyond so many of them memory is better spent on other things.
+_HELD_MESSAGES = 1000
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +77,7 @@ class Inbox:
         self._passed: set[tuple[str, str]] = set()
         self._slots = asyncio.Semaphore(self._patience.at_once)
         self._platforms: dict[str, Platform] = {}
-        self._lanes: dict[ConversationKey, deque[int]] = {}
+        self._lanes: dict[ConversationKey, deque[Entry | int]] = {}
         self._tasks: dict[ConversationKey, asyncio.Task[None]] = {}
         self._since: dict[int, float] = {}
 
@@ -89,20 +91,26 @@ class Inbox:
         """How long the oldest of them has waited; 0 when none does."""
         return time.monotonic() - next(iter(self._since.values())) if self._since else 0.0
 
-    def seconds_since(self, entry_id: int) -> float:
-        """How long ago a message that waits was accepted."""
+    def serves(self, platform: str) -> bool:
+        """Whether a platform is connected."""
+        return platform in self._platforms
+
+    def seconds_since(self, entry_id: int | None) -> float:
+        """How long ago a message that waits was accepted; 0 for one that did not come this way."""
+        if entry_id is None:
+            return 0.0
         return time.monotonic() - self._since.get(entry_id, time.monotonic())
 
     async def put(self, message: IncomingMessage) -> bool:
         """Accept a message (see `Reception.put`)."""
+        if message.kind is Kind.EDIT and await self._amended(message):
+            return False
         event = (message.key.platform, message.event_id)
+        # An event that passed and could not be stored comes again; that is not its author's doing.
+        if event not in self._passed and not await self._passes(message):
+            return False
+        self._passed.add(event)
         try:
-            if await self._store.knows(*event):
-                return False
-            # An event that passed and could not be stored comes again; that is not its author's doing.
-            if event not in self._passed and not await self._passes(message):
-                return False
-            self._passed.add(event)
             entry_id = await self._store.accept(message)
         except StorageFailed as error:
             self._metrics.failed(error)
@@ -110,9 +118,10 @@ class Inbox:
             raise
         self._passed.discard(event)
         if entry_id is None:
+            self._limit.give_back((message.key.platform, message.user_id))
             return False
         if message.key.platform in self._platforms:
-            self._enqueue(entry_id, message.key)
+            self._enqueue(entry_id, message.key, message)
         return True
 
     async def judge(self, feedback: Feedback) -> bool:
@@ -157,12 +166,14 @@ class Inbox:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             for key in [key for key in self._lanes if key.platform == platform.name]:
-                for entry_id in self._lanes.pop(key):
-                    self._since.pop(entry_id, None)
+                for waiting in self._lanes.pop(key):
+                    self._since.pop(_id(waiting), None)
 
-    def _enqueue(self, entry_id: int, key: ConversationKey) -> None:
+    def _enqueue(self, entry_id: int, key: ConversationKey, message: IncomingMessage | None = None) -> None:
+        """Put an entry in its lane: the message itself while few wait, else its id alone, to be read again."""
+        known = message is not None and len(self._since) < _HELD_MESSAGES
         self._since[entry_id] = time.monotonic()
-        self._lanes.setdefault(key, deque()).append(entry_id)
+        self._lanes.setdefault(key, deque()).append(Entry(entry_id, message) if known and message else entry_id)
         if key.platform in self._platforms:
             self._start(key)
 
@@ -175,18 +186,20 @@ class Inbox:
         lane = self._lanes[key]
         try:
             while lane:
-                await self._until_settled(key, lane[0])
-                self._since.pop(lane.popleft(), None)
+                await self._until_settled(lane[0])
+                self._since.pop(_id(lane.popleft()), None)
             del self._lanes[key]
         finally:
             del self._tasks[key]
 
-    async def _until_settled(self, key: ConversationKey, entry_id: int) -> None:
+    async def _until_settled(self, waiting: Entry | int) -> None:
         """Try until the entry is answered or given up. Trouble that is not the message's own does not count."""
         wait = self._patience.between_tries
+        entry_id = _id(waiting)
         while True:
             try:
-                entry = await self._store.entry(entry_id)
+                entry = waiting if isinstance(waiting, Entry) else await self._store.entry(entry_id)
+                waiting = entry_id  # what a failed try has decided is in the store
                 if entry is not None:
                     await self._settle(entry)
                 return
@@ -261,6 +274,16 @@ class Inbox:
         finally:
             self._slots.release()
 
+    async def _amended(self, edit: IncomingMessage) -> bool:
+        """Whether an edit changed a message that still waits; then there is nothing else to do about it."""
+        earlier = await self._store.amend(edit)
+        if earlier is None or earlier.state is not State.WAITING:
+            return False
+        lane = self._lanes.get(edit.key, deque())
+        for place, waiting in enumerate(lane):
+            lane[place] = _id(waiting)  # to be read again
+        return True
+
     async def _passes(self, message: IncomingMessage) -> bool:
         """Flood control. Whoever needs help, or wants their data gone, is always heard."""
         if self._always_heard(message.text):
@@ -279,3 +302,7 @@ class Inbox:
         if platform is not None and message.kind is not Kind.EDIT:
             with contextlib.suppress(Exception):
                 await platform.surface(message, 0).notice(text)
+
+
+def _id(waiting: Entry | int) -> int:
+    return waiting.id if isinstance(waiting, Entry) else waiting

@@ -95,6 +95,12 @@ class FloodLimit:
         bucket.paused = True
         return Verdict.SLOW_DOWN
 
+    def give_back(self, user: User) -> None:
+        """What was counted last of `user` turned out not to be a message: platforms repeat themselves."""
+        bucket = self._buckets.get(user)
+        if bucket is not None:
+            bucket.tokens = min(self._burst, bucket.tokens + 1)
+
     def _passes(self, bucket: _Bucket) -> bool:
         if bucket.tokens >= self._half:
             return True

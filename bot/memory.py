@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from bot.context import LOADED_TURNS
 from bot.messages import ConversationKey
-from bot.store.store import Exchange, Pending, Store, StoredTurn, TurnIds
-from model.dialogue import Role, Turn
+from bot.store.store import Exchange, Pending, Store, StoredConversation, StoredTurn, TurnIds
+from model.dialogue import Role, SpeechLevel, Turn
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,23 @@ class Memory:
         self._store = store
         self._capacity = capacity
         self._held: OrderedDict[ConversationKey, Recollection] = OrderedDict()
+        self._settings: OrderedDict[ConversationKey, StoredConversation] = OrderedDict()
+
+    async def settings(self, key: ConversationKey) -> StoredConversation:
+        """The conversation's persona and speech level."""
+        if key not in self._settings:
+            keep_newest(self._settings, key, await self._store.conversation(key), self._capacity)
+        return self._settings[key]
+
+    async def set_persona(self, key: ConversationKey, facts: tuple[str, ...] | None) -> None:
+        """See `Store.set_persona`."""
+        self._settings.pop(key, None)
+        await self._store.set_persona(key, facts)
+
+    async def set_speech_level(self, key: ConversationKey, level: SpeechLevel | None) -> None:
+        """See `Store.set_speech_level`."""
+        self._settings.pop(key, None)
+        await self._store.set_speech_level(key, level)
 
     async def recall(self, key: ConversationKey) -> Recollection:
         """What is remembered of a conversation."""
@@ -99,11 +120,14 @@ class Memory:
     def drop(self, key: ConversationKey) -> None:
         """Forget what is held in memory of a conversation; what is on disk is read again when it is needed."""
         self._held.pop(key, None)
+        self._settings.pop(key, None)
 
     def drop_chat(self, platform: str, chat_id: str) -> None:
         """`drop` for all conversations of a chat."""
-        for key in [key for key in self._held if (key.platform, key.chat_id) == (platform, chat_id)]:
-            del self._held[key]
+        for key in [
+            key for key in (*self._held, *self._settings) if (key.platform, key.chat_id) == (platform, chat_id)
+        ]:
+            self.drop(key)
 
     def forget_person(self, person: str) -> None:
         """Forget what a person said and was told, wherever it was. The store is told to do the same by its caller."""
@@ -114,10 +138,15 @@ class Memory:
                 self._held[key] = Recollection(kept, held.total - 2 * gone)
 
     def _hold(self, key: ConversationKey, recollection: Recollection) -> None:
-        self._held[key] = recollection
-        self._held.move_to_end(key)
-        if len(self._held) > self._capacity:
-            self._held.popitem(last=False)
+        keep_newest(self._held, key, recollection, self._capacity)
+
+
+def keep_newest(held: OrderedDict[K, V], key: K, value: V, capacity: int) -> None:
+    """Put a value at the end of a cache, and drop the oldest beyond its capacity."""
+    held[key] = value
+    held.move_to_end(key)
+    if len(held) > capacity:
+        held.popitem(last=False)
 
 
 def _paired(turns: Sequence[StoredTurn]) -> tuple[Past, ...]:

@@ -7,8 +7,9 @@ can talk all the same.
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 
-from bot.memory import Memory
+from bot.memory import Memory, keep_newest
 from bot.messages import Answer, Attachment, Choice, IncomingMessage
 from bot.store.consents import Purpose
 from bot.store.store import Store
@@ -52,6 +53,7 @@ ASK_FORGET = "보관된 이야기와 평가, 소개와 말투까지 모두 지�
 FORGOTTEN = "모두 지웠어요. 동의도 거둬들인 것으로 적어 두었어요."
 NOT_FORGOTTEN = "네, 그대로 둘게요."
 
+_HELD_PEOPLE = 10_000
 _PURPOSES = {"기억": Purpose.MEMORY, "학습": Purpose.TRAINING}
 _DECISIONS = {"예": True, "네": True, "동의": True, "아니요": False, "아니오": False, "싫어요": False}
 _ANSWERS = {
@@ -68,6 +70,7 @@ class Privacy:
     def __init__(self, store: Store, memory: Memory) -> None:
         self._store = store
         self._memory = memory
+        self._held: OrderedDict[str, dict[Purpose, bool]] = OrderedDict()
 
     async def keeps(self, message: IncomingMessage) -> bool:
         """Whether what this person says may be written to disk."""
@@ -114,7 +117,7 @@ class Privacy:
             return Answer(MYDATA_IN_GROUP, private=True)
         kept = await self._store.everything(self._person(message))
         if not message.is_group:
-            conversation = await self._store.conversation(message.key)
+            conversation = await self._memory.settings(message.key)
             kept |= {"persona": conversation.persona, "speech_level": conversation.speech_level}
         content = json.dumps(kept, ensure_ascii=False, indent=2) + "\n"
         return Answer(MYDATA, private=True, attachment=Attachment("malbeot-mydata.json", content))
@@ -142,6 +145,7 @@ class Privacy:
         await self._store.forget_feedback(person)
         if not message.is_group:
             await self._store.forget_conversation(message.key)
+            self._memory.drop(message.key)
         self._memory.forget_person(person)
         return Answer(FORGOTTEN, private=True)
 
@@ -177,9 +181,13 @@ class Privacy:
         return self._store.person(message.key.platform, message.user_id)
 
     async def _decisions(self, message: IncomingMessage) -> dict[Purpose, bool]:
-        return await self._store.decisions(self._person(message))
+        person = self._person(message)
+        if person not in self._held:
+            keep_newest(self._held, person, await self._store.decisions(person), _HELD_PEOPLE)
+        return self._held[person]
 
     async def _decide(self, message: IncomingMessage, purpose: Purpose, granted: bool) -> None:
+        self._held.pop(self._person(message), None)
         await self._store.decide(self._person(message), purpose, granted, POLICY_VERSION)
 
 

@@ -59,6 +59,29 @@ class Settings(BaseSettings):
     discord_gateway_url: str | None = Field(
         default=None, validation_alias="DISCORD_GATEWAY_URL", description="디스코드 게이트웨이의 주소를 적어 주세요."
     )
+    telegram_webhook_url: str | None = Field(
+        default=None,
+        validation_alias="TELEGRAM_WEBHOOK_URL",
+        pattern=r"^https://\S+$",
+        description="https://로 시작하는, 밖에서 열리는 주소를 적어 주세요. 비워 두면 웹훅을 쓰지 않아요.",
+    )
+    telegram_webhook_port: int = Field(
+        default=8443,
+        validation_alias="TELEGRAM_WEBHOOK_PORT",
+        ge=1,
+        le=65535,
+        description="1부터 65535까지의 정수로 적어 주세요.",
+    )
+    discord_sharded: bool = Field(
+        default=False, validation_alias="DISCORD_SHARDED", description="true나 false로 적어 주세요."
+    )
+    health_host: str = Field(default="127.0.0.1", description="이 컴퓨터의 주소를 적어 주세요.")
+    health_port: int = Field(
+        default=8787, ge=0, le=65535, description="0부터 65535까지의 정수로 적어 주세요. 0이면 열지 않아요."
+    )
+    flood_burst: int = Field(default=10, ge=1, description="1 이상의 정수로 적어 주세요.")
+    flood_per_minute: FiniteFloat = Field(default=20.0, gt=0, description="0보다 큰 숫자로 적어 주세요.")
+    suggestions: bool = Field(default=False, description="true나 false로 적어 주세요.")
     key: SecretStr | None = Field(default=None, description="32바이트를 base64로 적어 주세요.")
     key_file: UserPath = Field(default=Path("~/.config/malbeot/key"), description="열쇠 파일의 경로를 적어 주세요.")
     database: UserPath = Field(default=Path("data/malbeot.db"), description="데이터베이스 파일의 경로를 적어 주세요.")
@@ -78,6 +101,9 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="DEBUG, INFO, WARNING, ERROR 가운데 하나로 적어 주세요."
     )
+    log_json: bool | None = Field(
+        default=None, description="true나 false로 적거나 비워 두세요. 비워 두면 터미널이 아닐 때 JSON으로 적어요."
+    )
 
     @field_validator(*_SAMPLING_FIELDS)
     @classmethod
@@ -94,6 +120,11 @@ class Settings(BaseSettings):
     def sampling(self) -> Sampling:
         """How tokens are chosen."""
         return Sampling(**{name: getattr(self, name) for name in _SAMPLING_FIELDS})
+
+    def secrets(self) -> list[str]:
+        """What must never be seen in a log."""
+        given = (self.telegram_token, self.discord_token, self.key)
+        return [secret.get_secret_value() for secret in given if secret is not None]
 
     def model_folder(self) -> Path:
         """The checkpoint to serve: the one asked for, else the promoted one, else the one that ships.

@@ -151,11 +151,8 @@ class Conversations(StoreBase):
         async with self._transaction() as connection:
             conversation_id = await _write_conversation(connection, key, exchange.at, {}, added=2 if keep else 0)
             reply_id = await self._record(connection, conversation_id, exchange, pending)
-            ids = []
-            for row in self._turns(exchange, reply_id) if keep else ():
-                added = insert(turns).values(row | {"conversation_id": conversation_id})
-                ids.append((await connection.execute(added.returning(turns.c.id))).scalar_one())
-        return Recorded(reply_id, TurnIds(*ids) if ids else None)
+            kept = await self._keep(connection, conversation_id, exchange, reply_id) if keep else None
+        return Recorded(reply_id, kept)
 
     @to_its_end
     async def replace_exchange(
@@ -193,6 +190,14 @@ class Conversations(StoreBase):
             await connection.execute(
                 update(conversations).where(here, conversations.c.thread_id.not_in(taken)).values(chat_id=new_chat_id)
             )
+
+    async def _keep(
+        self, connection: AsyncConnection, conversation_id: int, exchange: Exchange, reply_id: int
+    ) -> TurnIds:
+        rows = [row | {"conversation_id": conversation_id} for row in self._turns(exchange, reply_id)]
+        # One statement; a database may return its rows in any order, and numbers them in this one.
+        added = await connection.execute(insert(turns).values(rows).returning(turns.c.id))
+        return TurnIds(*sorted(added.scalars().all()))
 
     async def _record(
         self, connection: AsyncConnection, conversation_id: int, exchange: Exchange, pending: Pending | None

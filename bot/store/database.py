@@ -95,6 +95,8 @@ def connect(path: Path) -> AsyncEngine:
         URL.create("sqlite+aiosqlite", database=str(path.resolve())),
         pool_size=1,
         max_overflow=0,
+        # Every transaction here is ended by whoever began it; a second ROLLBACK would only cost time.
+        pool_reset_on_return=None,
         connect_args=_connect_arguments(),
         hide_parameters=True,
     )

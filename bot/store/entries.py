@@ -36,8 +36,7 @@ class Entry:
 
     id: int
     message: IncomingMessage
-    answer: Answer | None
-    failures: int
+    answer: Answer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +79,6 @@ class Entries(StoreBase):
         return entry_id
 
     @to_its_end
-    async def knows(self, platform: str, event_id: str) -> bool:
-        """Whether an event was accepted before."""
-        which = and_(inbox.c.platform == platform, inbox.c.event_id == event_id)
-        async with self._transaction(only_reads=True) as connection:
-            return await connection.scalar(select(inbox.c.id).where(which)) is not None
-
-    @to_its_end
     async def waiting(self, platform: str) -> list[tuple[int, ConversationKey]]:
         """Entries of `platform` that are not answered, in the order they came."""
         columns = (inbox.c.id, inbox.c.platform, inbox.c.chat_id, inbox.c.thread_id)
@@ -98,7 +90,7 @@ class Entries(StoreBase):
     @to_its_end
     async def entry(self, entry_id: int) -> Entry | None:
         """An entry that waits; None when it is settled. Raises WrongKey."""
-        columns = (inbox.c.message, inbox.c.answer, inbox.c.failures)
+        columns = (inbox.c.message, inbox.c.answer)
         which = and_(inbox.c.id == entry_id, inbox.c.state == State.WAITING.value)
         async with self._transaction(only_reads=True) as connection:
             row = (await connection.execute(select(*columns).where(which))).one_or_none()
@@ -106,7 +98,7 @@ class Entries(StoreBase):
             return None
         message = codec.message_from_blob(self._cipher, row.message)
         answer = None if row.answer is None else codec.answer_from_blob(self._cipher, row.answer)
-        return Entry(entry_id, message, answer, row.failures)
+        return Entry(entry_id, message, answer)
 
     @to_its_end
     async def keep_answer(self, entry_id: int, answer: Answer) -> None:
