@@ -13,6 +13,10 @@ class BadToken(AdapterError):
     """The platform does not know this token."""
 
 
+class ConnectionDenied(AdapterError):
+    """The platform knows the bot and still refuses to talk with it."""
+
+
 def without_texts(error: BaseException) -> str:
     """Kind and place of an error for the log, without its message, which may quote what a person wrote."""
     places = traceback.extract_tb(error.__traceback__)

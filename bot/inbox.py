@@ -75,6 +75,8 @@ class Inbox:
         self._always_heard = always_heard
         self._moved = moved
         self._passed: set[tuple[str, str]] = set()
+        self._unstored: set[tuple[str, str]] = set()
+        self._asides: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(self._patience.at_once)
         self._platforms: dict[str, Platform] = {}
         self._lanes: dict[ConversationKey, deque[Entry | int]] = {}
@@ -114,9 +116,12 @@ class Inbox:
             entry_id = await self._store.accept(message)
         except StorageFailed as error:
             self._metrics.failed(error)
-            await self._tell(message, commands.STORAGE)
+            if event not in self._unstored:
+                self._unstored.add(event)
+                self._tell(message, commands.STORAGE)
             raise
         self._passed.discard(event)
+        self._unstored.discard(event)
         if entry_id is None:
             self._limit.give_back((message.key.platform, message.user_id))
             return False
@@ -156,7 +161,7 @@ class Inbox:
             await self._leave(platform)
 
     async def _leave(self, platform: Platform) -> None:
-        tasks = [task for key, task in self._tasks.items() if key.platform == platform.name]
+        tasks = [task for key, task in self._tasks.items() if key.platform == platform.name] + list(self._asides)
         try:
             if tasks:
                 await asyncio.wait(tasks, timeout=self._patience.drain)
@@ -293,15 +298,21 @@ class Inbox:
             return True
         self._metrics.flooded(message.key.platform)
         if verdict is Verdict.SLOW_DOWN:
-            await self._tell(message, SLOW_DOWN)
+            self._tell(message, SLOW_DOWN)
         return False
 
-    async def _tell(self, message: IncomingMessage, text: str) -> None:
-        """Say something about a message that was not accepted; where that fails, nothing is lost."""
+    def _tell(self, message: IncomingMessage, text: str) -> None:
+        """Say something about a message that was not accepted, beside everything else; no other message waits."""
+
+        async def tell(surface: Surface) -> None:
+            with contextlib.suppress(Exception):
+                await surface.notice(text)
+
         platform = self._platforms.get(message.key.platform)
         if platform is not None and message.kind is not Kind.EDIT:
-            with contextlib.suppress(Exception):
-                await platform.surface(message, 0).notice(text)
+            task = asyncio.create_task(tell(platform.surface(message, 0)), name="aside")
+            self._asides.add(task)
+            task.add_done_callback(self._asides.discard)
 
 
 def _id(waiting: Entry | int) -> int:
