@@ -1,0 +1,1 @@
+"""What keeps the talk safe: crisis messages, personal data, abuse."""
