@@ -254,7 +254,7 @@ def test_levels(level: str, capsys: Capture) -> None:
     numbers = ("DEBUG", "INFO", "WARNING", "ERROR")
     expected = {
         "bot.inbox": numbers.index(level),
-        "adapters.answering": numbers.index(level),
+        "adapters.waiting": numbers.index(level),
         "discord.gateway": max(1, numbers.index(level)),
         "httpx": max(2, numbers.index(level)),
         "alembic.runtime": max(2, numbers.index(level)),

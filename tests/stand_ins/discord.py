@@ -1,183 +1,289 @@
-"""Discord's REST API and gateway, version 10: one bot, one server, direct messages."""
+"""Discord's REST API and gateway, version 10, in one local service that the real library talks to.
+
+Its state (messages, nonces, history, commands, sessions) is its own: bots come and go, also by `kill -9`. A benchmark
+that kills bots keeps a stand-in in its own process and starts each bot as another, with the environment
+`DISCORD_TOKEN=TOKEN`, `DISCORD_API_URL=stand_in.api_url` and `DISCORD_GATEWAY_URL=stand_in.gateway_url`:
+
+    async with DiscordStandIn() as discord:
+        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "bot", "run", env=...)
+        await discord.say(11, "안녕")                    # a direct message of person 11; waits for the bot
+        process.kill()
+        await discord.say(11, "거기 있어?", wait=False)    # for the next bot to find in the history
+        ...
+        discord.answers(11)                              # what channel 11 shows of the bot, in the order of creation
+
+A bot that has never stored a message of a channel cannot know that it missed one there: let each conversation be
+answered once before the first kill. `until(condition)` waits for what the service sees, never for time to pass.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import itertools
-import json
-from collections import deque
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
-from tests.stand_ins import StandIn, drop_connection
+from tests.stand_ins import StandIn
+from tests.stand_ins.discord_data import (
+    APPLICATION,
+    BOT,
+    BOT_ID,
+    CHANNEL_ID,
+    FOREIGN_CHANNEL_ID,
+    GUILD_ID,
+    PAIR_CHANNEL_ID,
+    THREAD_ID,
+    TOKEN,
+    Json,
+    Refusal,
+    answer,
+    member,
+    message,
+    now,
+    user,
+    without_content,
+)
+from tests.stand_ins.discord_faults import Faults
+from tests.stand_ins.discord_gateway import Gateway
+from tests.stand_ins.discord_interactions import COMMAND, COMPONENT, FORM, Interaction, Interactions, read_body
+from tests.stand_ins.discord_world import Sent, World
 
-TOKEN = "stand-in.discord.token"
-BOT_ID, GUILD_ID, CHANNEL_ID, THREAD_ID = 4242, 7000, 7001, 7002
-BOT: dict[str, Any] = {"id": str(BOT_ID), "username": "말벗", "discriminator": "0", "avatar": None, "bot": True}
-_APPLICATION = {
-    "id": str(BOT_ID), "name": "말벗", "description": "", "icon": None, "bot_public": True,
-    "bot_require_code_grant": False, "owner": BOT, "verify_key": "", "flags": 0,
-}  # fmt: skip
-_GUILD = {
-    "id": str(GUILD_ID), "name": "서버", "owner_id": "1", "unavailable": False, "member_count": 2, "members": [],
-    "roles": [{"id": str(GUILD_ID), "name": "@everyone", "permissions": "0", "position": 0, "color": 0,
-               "hoist": False, "managed": False, "mentionable": False}],
-    "channels": [{"id": str(CHANNEL_ID), "type": 0, "name": "수다", "position": 0, "permission_overwrites": []}],
-    "threads": [{"id": str(THREAD_ID), "type": 11, "name": "실", "parent_id": str(CHANNEL_ID), "owner_id": "1",
-                 "guild_id": str(GUILD_ID), "message_count": 1, "member_count": 1,
-                 "thread_metadata": {"archived": False, "auto_archive_duration": 60,
-                                     "archive_timestamp": "2026-01-01T00:00:00+00:00", "locked": False}}],
-    "emojis": [], "stickers": [], "features": [], "presences": [], "voice_states": [], "stage_instances": [],
-    "afk_timeout": 0, "verification_level": 0, "default_message_notifications": 0, "explicit_content_filter": 0,
-    "mfa_level": 0, "nsfw_level": 0, "premium_tier": 0, "system_channel_flags": 0, "preferred_locale": "ko",
-    "premium_progress_bar_enabled": False, "guild_scheduled_events": [], "soundboard_sounds": [],
-}  # fmt: skip
-_FIRST_ID = 1_400_000_000_000_000_000
+__all__ = [
+    "BOT",
+    "BOT_ID",
+    "CHANNEL_ID",
+    "FOREIGN_CHANNEL_ID",
+    "GUILD_ID",
+    "PAIR_CHANNEL_ID",
+    "THREAD_ID",
+    "TOKEN",
+    "DiscordStandIn",
+]
 
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """One message that was created, or refused: its channel, its JSON body, and when it came."""
-
-    channel_id: int
-    body: dict[str, Any]
-    at: float
-
-    @property
-    def text(self) -> str:
-        return str(self.body["content"])
+_API = "/api/v10"
+_IN_SERVER = (CHANNEL_ID, THREAD_ID)
 
 
 class DiscordStandIn(StandIn):
-    """`refusals` holds answers for the next sendings: seconds for a 429, or None to break the connection.
+    """`world` holds what the bot did, `gateway` and `faults` what goes wrong, `interactions` commands and presses.
 
-    `outages` counts logins that fail before one succeeds; `close_with` is a code the gateway answers IDENTIFY with.
+    Channels are CHANNEL_ID and THREAD_ID in the server, and FOREIGN_CHANNEL_ID and PAIR_CHANNEL_ID (of another server,
+    of two people) for commands only: the bot is no member there. Any other number is the direct conversation with the
+    person of that number. `shards` is how many connections are recommended.
+
+    Routes for `faults.plan`: login, create, edit, delete, typing, history, channel, open_dm, callback, follow_up,
+    edit_answer, delete_answer, commands, sync.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.sent: list[Sent] = []
-        self.refused: list[Sent] = []
-        self.typing: list[int] = []
-        self.heartbeats = 0
-        self.identified: dict[str, Any] | None = None
-        self.refusals: deque[float | None] = deque()
-        self.outages = 0
-        self.close_with: int | None = None
-        self._ids = itertools.count(_FIRST_ID)
-        self._sequence = itertools.count(1)
-        self._socket: web.WebSocketResponse | None = None
-        self.app.router.add_get("/api/v10/users/@me", self._me)
-        self.app.router.add_get("/api/v10/oauth2/applications/@me", self._application)
-        self.app.router.add_post("/api/v10/channels/{channel}/messages", self._create)
-        self.app.router.add_post("/api/v10/channels/{channel}/typing", self._type)
-        self.app.router.add_get("/gateway", self._gateway)
+        self.world = World()
+        self.faults = Faults(self.note)
+        self.gateway = Gateway(lambda: self.gateway_url, self.note)
+        self.interactions = Interactions(self.world, self._dispatch)
+        self.shards = 1
+        # Every answer wakes whoever waits, so that conditions see what it has changed.
+        self.app.middlewares.extend([self._noted, self.faults.middleware])
+        self.app.router.add_get("/gateway", self.gateway.handle)
+        self.app.add_routes([*self._routes(), *self.interactions.routes()])
+
+    def _routes(self) -> list[web.RouteDef]:
+        channel = _API + "/channels/{channel}"
+        commands = f"{_API}/applications/{BOT_ID}/commands"
+        return [
+            web.get(_API + "/users/@me", self._me, name="login"),
+            web.get(_API + "/oauth2/applications/@me", self._application, name="application"),
+            web.get(_API + "/gateway/bot", self._recommended, name="gateway_bot"),
+            web.post(_API + "/users/@me/channels", self._open_dm, name="open_dm"),
+            web.get(channel, self._channel, name="channel"),
+            web.get(channel + "/messages", self._history, name="history"),
+            web.post(channel + "/messages", self._create, name="create"),
+            web.patch(channel + "/messages/{message}", self._edit, name="edit"),
+            web.delete(channel + "/messages/{message}", self._delete, name="delete"),
+            web.post(channel + "/typing", self._type, name="typing"),
+            web.get(commands, self._commands, name="commands"),
+            web.put(commands, self._sync, name="sync"),
+        ]
 
     @property
     def api_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/api/v10"
+        return f"http://127.0.0.1:{self.port}{_API}"
 
     @property
     def gateway_url(self) -> str:
         return f"ws://127.0.0.1:{self.port}/gateway"
 
-    async def say(self, channel_id: int, text: str, **fields: Any) -> int:
-        """A direct message, or what `fields` say; returns its id. Waits for the bot to be there."""
-        await self.until(lambda: self._socket is not None)
-        number = next(self._ids)
-        author = {
-            "id": str(channel_id),
-            "username": "minji",
-            "global_name": "민지",
-            "discriminator": "0",
-            "avatar": None,
-        }
-        await self._dispatch(
-            "MESSAGE_CREATE",
-            {
-                **{"id": str(number), "channel_id": str(channel_id), "author": author, "content": text, "type": 0},
-                **{"timestamp": datetime.now(UTC).isoformat(), "edited_timestamp": None, "tts": False},
-                **{"mention_everyone": False, "mentions": [], "mention_roles": [], "attachments": [], "embeds": []},
-                **{"pinned": False, "flags": 0, "components": []},
-                **fields,
-            },
-        )
-        return number
+    @property
+    def sent(self) -> list[Sent]:
+        """The messages that the bot created, answers to interactions left out."""
+        return self.world.sent
 
-    async def _dispatch(self, event: str, data: object) -> None:
-        assert self._socket is not None
-        await self._socket.send_json({"op": 0, "t": event, "s": next(self._sequence), "d": data})
+    def answers(self, channel_id: int) -> list[str]:
+        """What a channel shows of the bot now, in the order of creation."""
+        gone = self.world.deleted
+        return [sent.shown for sent in self.sent if sent.channel_id == channel_id and sent.id not in gone]
 
-    async def _gateway(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse()
-        await socket.prepare(request)
-        await socket.send_json({"op": 10, "d": {"heartbeat_interval": 40_000}})
-        async for message in socket:
-            if message.type is not WSMsgType.TEXT:
-                break
-            await self._received(socket, json.loads(message.data))
-        if self._socket is socket:
-            self._socket = None
-        return socket
+    async def say(self, channel_id: int, text: str, wait: bool = True, **fields: Any) -> int:
+        """A direct message of the person `channel_id`, or what `fields` say; returns its id.
 
-    async def _received(self, socket: web.WebSocketResponse, payload: dict[str, Any]) -> None:
-        if payload["op"] == 1:
-            self.heartbeats += 1
-            await socket.send_json({"op": 11})
-        elif payload["op"] == 2 and self.close_with is not None:
-            await socket.close(code=self.close_with)
-        elif payload["op"] == 2:
-            self.identified = payload["d"]
-            self._socket = socket
-            ready = {"v": 10, "user": BOT, "session_id": "session", "resume_gateway_url": self.gateway_url}
-            guilds = [{"id": str(GUILD_ID), "unavailable": True}]
-            await self._dispatch("READY", {**ready, "guilds": guilds, "application": {"id": str(BOT_ID), "flags": 0}})
-            await self._dispatch("GUILD_CREATE", _GUILD)
+        Waits for the bot to be there; without `wait`, a bot that has no session finds it in the history only.
+        """
+        if wait:
+            await self.until(lambda: self.gateway.has_session)
+        about: Json = {name: fields.pop(name) for name in ("guild_id", "member") if name in fields}
+        author = fields.pop("author", None) or user(channel_id)
+        known = message(self.world.ids.next(), channel_id, author, text, **fields)
+        self.world.add(known)
+        await self._dispatch("MESSAGE_CREATE", {**self._seen(known), **about})
+        return int(known["id"])
+
+    async def say_in_server(
+        self, text: str, *, user_id: int = 7, name: str = "지우", channel_id: int = CHANNEL_ID, to_bot: bool = True,
+        manager: bool = False, wait: bool = True, **fields: Any,
+    ) -> int:  # fmt: skip
+        """A message in the server, by default one that mentions the bot; returns its id."""
+        told = {"mentions": [BOT] if to_bot else [], "author": user(user_id, name), **fields}
+        shown = f"<@{BOT_ID}> {text}" if to_bot else text
+        return await self.say(
+            channel_id, shown, wait, guild_id=str(GUILD_ID), member=member(manager), **told
+        )  # fmt: skip
+
+    async def change(self, channel_id: int, message_id: int, text: str) -> None:
+        """The author edits a message."""
+        known = self.world.find(channel_id, message_id)
+        known |= {"content": text, "edited_timestamp": now()}
+        await self._tell_change(known)
+
+    async def unfurl(self, channel_id: int, message_id: int) -> None:
+        """Discord adds the preview of a link; nobody has edited the message."""
+        known = self.world.find(channel_id, message_id)
+        known["embeds"] = [{"type": "link", "url": "https://example.org"}]
+        await self._tell_change(known)
+
+    async def react(self, channel_id: int, message_id: int, emoji: str, *, user_id: int = 7, bot: bool = False) -> None:
+        """A reaction to a message."""
+        data: Json = {
+            "user_id": str(user_id), "channel_id": str(channel_id), "message_id": str(message_id), "type": 0,
+            "emoji": {"id": None, "name": emoji}, "burst": False,
+            "message_author_id": self.world.find(channel_id, message_id)["author"]["id"],
+        }  # fmt: skip
+        if channel_id in _IN_SERVER:
+            data |= {"guild_id": str(GUILD_ID), "member": {**member(), "user": {**user(user_id), "bot": bot}}}
+        await self._dispatch("MESSAGE_REACTION_ADD", data)
+
+    async def call(
+        self, channel_id: int, name: str, argument: str | None = None, *, user_id: int = 7, manager: bool = False
+    ) -> Interaction:
+        """A slash command, as the bot has registered it."""
+        await self.until(lambda: self.gateway.is_connected)
+        data: Json = {"id": "1", "name": name, "type": 1}
+        if argument is not None:
+            data["options"] = [{"name": "text", "type": 3, "value": argument}]
+        return await self.interactions.begin(COMMAND, data, channel_id, user_id, manager)
+
+    async def press(
+        self, shown: Json, custom_id: str, *, user_id: int = 7, manager: bool = False
+    ) -> Interaction:  # fmt: skip
+        """A press of the button `custom_id` on a message (`Sent.message`, `Interaction.original`)."""
+        await self.until(lambda: self.gateway.is_connected)
+        data = {"custom_id": custom_id, "component_type": 2}
+        return await self.interactions.begin(COMPONENT, data, int(shown["channel_id"]), user_id, manager, shown)
+
+    async def use_menu(self, name: str, shown: Json, *, user_id: int = 7) -> Interaction:
+        """An entry of a message's own menu."""
+        await self.until(lambda: self.gateway.is_connected)
+        data = {"id": "2", "name": name, "type": 3, "target_id": shown["id"]}
+        data["resolved"] = {"messages": {shown["id"]: shown}}
+        return await self.interactions.begin(COMMAND, data, int(shown["channel_id"]), user_id, False)
+
+    async def fill_in(self, opened: Interaction, text: str) -> Interaction:
+        """The form that an interaction opened comes back with `text` in its field."""
+        await self.until(lambda: self.gateway.is_connected)
+        assert opened.form is not None
+        rows = opened.form["components"]
+        filled = [{"type": 1, "components": [{**rows[0]["components"][0], "value": text}]}]
+        data = {"custom_id": opened.form["custom_id"], "components": filled}
+        return await self.interactions.begin(FORM, data, opened.channel_id, opened.user_id, False)
+
+    async def _tell_change(self, known: Json) -> None:
+        await self._dispatch("MESSAGE_UPDATE", {**self._seen(known), **_about(known)})
+
+    def _seen(self, known: Json) -> Json:
+        return without_content(known) if int(known["channel_id"]) in _IN_SERVER else known
+
+    async def _dispatch(self, event: str, data: Json) -> None:
+        await self.gateway.dispatch(event, data)
+        await self.note()
+
+    @web.middleware
+    async def _noted(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        try:
+            response: web.StreamResponse = await handler(request)
+            return response
+        finally:
             await self.note()
 
     async def _me(self, request: web.Request) -> web.Response:
         if request.headers["Authorization"] != f"Bot {TOKEN}":
-            return _json({"message": "401: Unauthorized", "code": 0}, 401)
-        if self.outages:
-            self.outages -= 1
-            return _json({"message": "unavailable", "code": 0}, 503)
-        return _json(BOT)
+            raise Refusal(401, 0, "401: Unauthorized")
+        return answer(BOT)
 
     async def _application(self, _: web.Request) -> web.Response:
-        return _json(_APPLICATION)
+        return answer(APPLICATION)
+
+    async def _recommended(self, _: web.Request) -> web.Response:
+        limit = {"total": 1000, "remaining": 1000, "reset_after": 0, "max_concurrency": 1}
+        return answer({"url": "wss://gateway.invalid/", "shards": self.shards, "session_start_limit": limit})
+
+    async def _open_dm(self, request: web.Request) -> web.Response:
+        return answer(self.world.channel(int((await request.json())["recipient_id"])))
+
+    async def _channel(self, request: web.Request) -> web.Response:
+        return answer(self.world.channel(_number(request, "channel")))
+
+    async def _history(self, request: web.Request) -> web.Response:
+        after, limit = int(request.query["after"]), int(request.query["limit"])
+        return answer([self._seen(known) for known in self.world.history(_number(request, "channel"), after, limit)])
 
     async def _create(self, request: web.Request) -> web.Response:
-        message = Sent(int(request.match_info["channel"]), await request.json(), asyncio.get_running_loop().time())
-        if self.refusals:
-            seconds = self.refusals.popleft()
-            self.refused.append(message)
-            await self.note()
-            if seconds is None:
-                drop_connection(request)
-                return _json({})
-            # Without a Via header the library takes a 429 for a ban and does not try again.
-            return _json({"message": "slow down", "retry_after": seconds, "global": False}, 429, {"Via": "1.1 google"})
-        self.sent.append(message)
-        await self.note()
-        return _json(
-            {
-                **{"id": str(next(self._ids)), "channel_id": str(message.channel_id), "author": BOT, "type": 0},
-                **{"content": message.text, "timestamp": datetime.now(UTC).isoformat(), "edited_timestamp": None},
-                **{"tts": False, "mention_everyone": False, "mentions": [], "mention_roles": [], "attachments": []},
-                **{"embeds": [], "pinned": False, "flags": 0, "components": []},
-            }
-        )
+        before = len(self.sent)
+        known = self.world.create(_number(request, "channel"), *await read_body(request))
+        if len(self.sent) > before:
+            # A bot hears itself.
+            await self._dispatch("MESSAGE_CREATE", {**known, **_about(known)})
+        return answer(known)
 
-    async def _type(self, request: web.Request) -> web.Response:
-        self.typing.append(int(request.match_info["channel"]))
-        await self.note()
+    async def _edit(self, request: web.Request) -> web.Response:
+        known = self.world.find(_number(request, "channel"), _number(request, "message"))
+        self.world.change(known, *await read_body(request))
+        await self._tell_change(known)
+        return answer(known)
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        self.world.delete(_number(request, "channel"), _number(request, "message"))
         return web.Response(status=204)
 
+    async def _type(self, request: web.Request) -> web.Response:
+        self.world.typing.append(_number(request, "channel"))
+        return web.Response(status=204)
 
-def _json(value: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    # The library compares the content type with exactly this, without a charset.
-    body = json.dumps(value).encode()
-    return web.Response(status=status, body=body, headers={"Content-Type": "application/json", **(headers or {})})
+    async def _commands(self, request: web.Request) -> web.Response:
+        if request.query.get("with_localizations") == "true":
+            return answer(self.world.commands)
+        hidden = ("name_localizations", "description_localizations")
+        shown = [{name: value for name, value in one.items() if name not in hidden} for one in self.world.commands]
+        return answer(shown)
+
+    async def _sync(self, request: web.Request) -> web.Response:
+        about = {"application_id": str(BOT_ID), "version": "1"}
+        self.world.commands = [{**one, "id": str(self.world.ids.next()), **about} for one in await request.json()]
+        self.world.synced += 1
+        return answer(self.world.commands)
+
+
+def _about(known: Json) -> Json:
+    """What events tell besides the message."""
+    return {"guild_id": str(GUILD_ID), "member": member()} if int(known["channel_id"]) in _IN_SERVER else {}
+
+
+def _number(request: web.Request, name: str) -> int:
+    return int(request.match_info[name])
