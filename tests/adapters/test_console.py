@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from adapters.console import RichSurface, chat_lines, given_lines
-from bot.messages import IncomingMessage, Surface
+from bot.messages import Answer, IncomingMessage, Surface
 
 
 def shown(console: Console) -> str:
@@ -23,19 +23,19 @@ async def test_a_streamed_message_grows_and_is_shown_once(console: Console) -> N
     surface = RichSurface(console, "말벗")
     for text in ("안", "안녕하", "안녕하세요"):
         await surface.draft(text)
-    await surface.send("안녕하세요!")
+    await surface.send(Answer("안녕하세요!"))
     assert shown(console) == "말벗 › 안녕하세요!\n"
 
 
 async def test_a_message_that_went_another_way_is_written_anew(console: Console) -> None:
     surface = RichSurface(console, "말벗")
     await surface.draft("그건")
-    await surface.send("다시 말해 주세요.")
+    await surface.send(Answer("다시 말해 주세요."))
     assert shown(console) == "말벗 › 그건\n말벗 › 다시 말해 주세요.\n"
 
 
 async def test_what_people_and_models_write_is_no_markup(console: Console) -> None:
-    await RichSurface(console, "말벗").send("[bold]굵게[/bold] :smile: [/")
+    await RichSurface(console, "말벗").send(Answer("[bold]굵게[/bold] :smile: [/"))
     assert shown(console) == "말벗 › [bold]굵게[/bold] :smile: [/\n"
 
 
@@ -45,7 +45,7 @@ async def test_lines_are_answered_in_order_one_message_each(capsys: pytest.Captu
     async def handle(message: IncomingMessage, surface: Surface) -> None:
         messages.append(message)
         await surface.draft("…")
-        await surface.send(f"{message.text}!")
+        await surface.send(Answer(f"{message.text}!"))
 
     await chat_lines(handle, given_lines(["하나", "둘"]))
     assert capsys.readouterr().out == "하나!\n둘!\n"
