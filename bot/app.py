@@ -15,7 +15,7 @@ from typing import Protocol
 from adapters import console
 from adapters.errors import AdapterError
 from bot import logs
-from bot.commands import MENU
+from bot.commands import MENU, is_right
 from bot.conversation import ConversationManager, OnReply
 from bot.errors import BadSettings
 from bot.health import Check, serve_health
@@ -23,6 +23,7 @@ from bot.inbox import Inbox
 from bot.limits import FloodLimit
 from bot.messages import IncomingMessage
 from bot.metrics import Metrics, Readings
+from bot.safety.crisis import is_crisis
 from bot.settings import Settings
 from bot.store.cipher import Cipher, load_key
 from bot.store.database import check_database
@@ -117,6 +118,7 @@ class Bot:
 async def open_bot(
     settings: Settings,
     on_reply: OnReply = lambda message, entry_id, reply: None,
+    on_crisis: Callable[[], None] = lambda: None,
     engine_starter: StartEngine = start_engine,
 ) -> AsyncIterator[Bot]:
     """Engine, store and manager. What is wrong is found before anything is written.
@@ -128,7 +130,12 @@ async def open_bot(
         check_database(settings.database, open_cipher(settings))
     async with starting as engine, Store.open(settings.database, open_cipher(settings)) as store:
         manager = ConversationManager(
-            store, engine, settings.sampling(), suggestions=settings.suggestions, on_reply=on_reply
+            store,
+            engine,
+            settings.sampling(),
+            suggestions=settings.suggestions,
+            on_reply=on_reply,
+            on_crisis=on_crisis,
         )
         yield Bot(engine, store, manager)
 
@@ -169,9 +176,9 @@ async def run(settings: Settings, engine_starter: StartEngine = start_engine) ->
     def on_reply(message: IncomingMessage, entry_id: int | None, reply: Reply) -> None:
         metrics.replied(message.key.platform, reply, inbox.seconds_since(entry_id))
 
-    async with open_bot(settings, on_reply, engine_starter) as bot:
+    async with open_bot(settings, on_reply, metrics.crisis, engine_starter) as bot:
         limit = FloodLimit(settings.flood_burst, settings.flood_per_minute)
-        inbox = Inbox(bot.store, bot.manager.answer, limit, metrics, moved=bot.manager.moved)
+        inbox = Inbox(bot.store, bot.manager.answer, limit, metrics, always_heard=always_heard, moved=bot.manager.moved)
         metrics.watch(_readings(bot.engine, inbox))
         try:
             async with _health(settings, bot, inbox, metrics), asyncio.TaskGroup() as group:
@@ -179,6 +186,11 @@ async def run(settings: Settings, engine_starter: StartEngine = start_engine) ->
                     group.create_task(server)
         except* AdapterError as errors:
             raise errors.exceptions[0] from None
+
+
+def always_heard(text: str) -> bool:
+    """Whether no limit may come before this message: a call for help, or what people have a right to."""
+    return is_right(text) or is_crisis(text)
 
 
 def _readings(engine: RunningEngine, inbox: Inbox) -> Readings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,6 +16,8 @@ from bot.memory import Memory, Recollection
 from bot.messages import Answer, Choice, ConversationKey, IncomingMessage, Kind, Surface
 from bot.persona import parse_facts
 from bot.privacy import PRIVACY, Privacy
+from bot.safety.guard import Doorkeeper, guarded_reply, is_fit_for_persona
+from bot.safety.output_filter import Setting, check
 from bot.store.entries import State
 from bot.store.store import Exchange, Pending, Store, utc_now
 from model.dialogue import DEFAULT_PERSONA, DialogueContext, Reply, Responder, Role, Sampling, SpeechLevel, Turn
@@ -63,6 +66,8 @@ class ConversationManager:
         now: Callable[[], datetime] = utc_now,
         suggestions: bool = False,
         on_reply: OnReply = lambda message, entry_id, reply: None,
+        on_crisis: Callable[[], None] = lambda: None,
+        seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._responder = responder
@@ -70,6 +75,8 @@ class ConversationManager:
         self._now = now
         self._suggestions = suggestions
         self._on_reply = on_reply
+        self._on_crisis = on_crisis
+        self._doorkeeper = Doorkeeper(seconds)
         self._memory = Memory(store)
         self._privacy = Privacy(store, self._memory)
 
@@ -111,6 +118,9 @@ class ConversationManager:
 
     async def _answer(self, request: _Request) -> Answer | None:
         message = request.message
+        if distress := self._doorkeeper.crisis(message.key, message.text):
+            self._on_crisis()
+            return Answer(distress.text)
         if message.kind is Kind.RETRY:
             return await self._retry(request, message.about)
         if message.kind is Kind.MEDIA:
@@ -128,6 +138,10 @@ class ConversationManager:
         message = request.message
         before = await self._memory.recall(request.key)
         context = await self._context(request.key, before, message.text)
+        person = self._store.person(message.key.platform, message.user_id)
+        level = context.speech_level or DEFAULT_LEVEL
+        if boundary := self._doorkeeper.abuse(message.key, person, message.text, level):
+            return Answer(boundary.text)
         answer, exchange = await self._reply(request, context)
         introduction = await self._privacy.introduce(message)
         if introduction is not None:
@@ -171,24 +185,12 @@ class ConversationManager:
         return await self._again(request, request.message.text, replaces=shown)
 
     async def _reply(self, request: _Request, context: DialogueContext) -> tuple[Answer, Exchange]:
-        reply = await self._generate(context, request.surface)
+        reply = await guarded_reply(self._responder, context, self._sampling, request.surface.draft)
         self._on_reply(request.message, request.entry_id, reply)
         person = self._store.person(request.key.platform, request.message.user_id)
         said = context.turns[-1].text
         exchange = Exchange(said, reply.text, reply.model_version, reply.source, self._now(), person)
         return Answer(reply.text, choices=await self._suggest(context, reply)), exchange
-
-    async def _generate(self, context: DialogueContext, surface: Surface) -> Reply:
-        """One candidate is shown while it is made; of several the best is chosen before anything is shown."""
-        if self._sampling.candidates > 1:
-            return await self._responder.reply(context, self._sampling)
-        text = ""
-        async for item in self._responder.stream(context, self._sampling):
-            if isinstance(item, Reply):
-                return item
-            text += item
-            await surface.draft(text)
-        raise AssertionError("a stream ends with its Reply")
 
     async def _suggest(self, context: DialogueContext, reply: Reply) -> tuple[Choice, ...]:
         """What the person could say next, as the model would in their shoes: with the roles exchanged."""
@@ -202,7 +204,7 @@ class ConversationManager:
             _log.warning("Nothing could be suggested: %s", error)
             return ()
         lines = dict.fromkeys([found.text, *(candidate.text for candidate in found.candidates)])
-        short = [line for line in lines if line and len(line) <= _SUGGESTION_CHARACTERS and not commands.parse(line)]
+        short = [line for line in lines if len(line) <= _SUGGESTION_CHARACTERS and _may_be_suggested(line)]
         return tuple(Choice(line, line) for line in short[:SUGGESTIONS])
 
     async def _command(self, request: _Request, command: Command) -> Answer:
@@ -242,6 +244,8 @@ class ConversationManager:
             conversation = await self._memory.settings(key)
             return commands.persona_text(commands.PERSONA_SHOWN, conversation.persona or DEFAULT_PERSONA)
         facts = None if argument.casefold() in commands.DEFAULT_WORDS else parse_facts(argument)
+        if facts is not None and not all(map(is_fit_for_persona, facts)):
+            return commands.UNFIT_PERSONA
         await self._memory.set_persona(key, facts)
         return commands.persona_text(commands.PERSONA_SET, facts or DEFAULT_PERSONA)
 
@@ -267,3 +271,7 @@ class ConversationManager:
             said=said,
             avoid=avoid,
         )
+
+
+def _may_be_suggested(line: str) -> bool:
+    return commands.parse(line) is None and check(line, Setting()).allowed

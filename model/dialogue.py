@@ -37,6 +37,8 @@ class Source(StrEnum):
 
     GENERATOR = "generator"
     RETRIEVER = "retriever"
+    FIXED = "fixed"
+    """A line written for when nothing else may be said; never the model's."""
 
 
 # Who the bot is unless a conversation says otherwise; the model that ships was trained as this one.

@@ -83,11 +83,13 @@ async def test_conversations_do_not_see_each_other(tmp_path: Path) -> None:
 
 
 async def test_one_candidate_is_shown_while_it_is_made(tmp_path: Path) -> None:
-    async with running(tmp_path, candidates=1) as bot:
+    whole = "그래요. 저도 좋아해요! 정말요"
+    async with running(tmp_path, lambda _: whole, candidates=1) as bot:
         surface = MemorySurface()
         await bot.manager.handle(message("응"), surface)
-        assert surface.drafts == ["응", "응!"]
-        assert surface.sent == ["응!"]
+        # Sentence by sentence, each once it has passed the filter.
+        assert surface.drafts == ["그래요.", "그래요. 저도 좋아해요!"]
+        assert surface.sent == [whole]
 
 
 @pytest.mark.parametrize(
