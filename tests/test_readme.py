@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("model", "bot", "adapters", "training")
+ROOMS = ("model", "bot", "adapters", "training", "benchmarks")
 # At the top level: what is not source, or not the project's.
 IGNORED = {".git", ".venv", ".env", "data", "models", "runs"}
 

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
-import pytest
-
-from bot import commands, limits
-from bot.errors import StorageFailed
+from bot import commands
 from bot.inbox import Inbox, Patience
-from bot.limits import FloodLimit
 from bot.messages import Answer, ConversationKey, Feedback, IncomingMessage, Judgement, Kind, Surface, Undeliverable
 from bot.metrics import Metrics
 from bot.store.cipher import Cipher
@@ -22,86 +16,18 @@ from bot.store.entries import KEPT
 from bot.store.store import Exchange, Pending, Store
 from model.dialogue import Source
 from model.errors import EngineBusy
-from tests.bot.fakes import message
-
-CIPHER = Cipher(bytes(32))
-AT = datetime(2026, 1, 1, tzinfo=UTC)
-DEADLINE = 20.0
-QUICK = Patience(between_tries=0.001, longest_between_tries=0.01, drain=5.0)
-Make = Callable[[IncomingMessage, Surface, int], Awaitable[Answer | None]]
-
-
-class FakePlatform:
-    """Keeps what is sent, by conversation. `broken` is raised by sending, `held` holds it back."""
-
-    name = "telegram"
-
-    def __init__(self) -> None:
-        self.sent: list[tuple[ConversationKey, str]] = []
-        self.notices: list[str] = []
-        self.broken: Exception | None = None
-        self.held: asyncio.Event | None = None
-        self._changed = asyncio.Condition()
-
-    def surface(self, incoming: IncomingMessage, entry_id: int) -> Surface:
-        return FakeSurface(self, incoming)
-
-    def to(self, key: ConversationKey) -> list[str]:
-        return [text for where, text in self.sent if where == key]
-
-    async def keep(self, key: ConversationKey, answer: Answer) -> str:
-        if self.broken is not None:
-            raise self.broken
-        self.sent.append((key, answer.text))
-        async with self._changed:
-            self._changed.notify_all()
-        if self.held is not None:
-            await self.held.wait()
-        return f"m{len(self.sent)}"
-
-    async def until(self, count: int) -> None:
-        async with asyncio.timeout(DEADLINE), self._changed:
-            await self._changed.wait_for(lambda: len(self.sent) >= count)
-
-
-class FakeSurface:
-    def __init__(self, platform: FakePlatform, incoming: IncomingMessage) -> None:
-        self._platform = platform
-        self._incoming = incoming
-
-    async def typing(self) -> None: ...
-
-    async def draft(self, text: str) -> None: ...
-
-    async def notice(self, text: str) -> None:
-        self._platform.notices.append(text)
-
-    async def send(self, answer: Answer) -> Sequence[str]:
-        return [await self._platform.keep(self._incoming.key, answer)]
-
-
-def chat(number: int) -> ConversationKey:
-    return ConversationKey("telegram", str(number))
-
-
-def said(number: int, text: str, event: str, **more: object) -> IncomingMessage:
-    return message(text, chat(number), f"u{number}", event_id=event, message_id=event, **more)  # type: ignore[arg-type]
-
-
-async def echo(incoming: IncomingMessage, surface: Surface, entry_id: int) -> Answer:
-    return Answer(f"{incoming.text}!")
-
-
-def limit(burst: int = 1000) -> FloodLimit:
-    return FloodLimit(burst, per_minute=1, now=lambda: 0.0, total_per_second=1e6)
-
-
-@asynccontextmanager
-async def opened(
-    path: Path, make: Make = echo, patience: Patience = QUICK, burst: int = 1000
-) -> AsyncIterator[tuple[Inbox, Store]]:
-    async with Store.open(path / "m.db", CIPHER) as store:
-        yield Inbox(store, make, limit(burst), Metrics(), patience), store
+from tests.bot.platform import (
+    AT,
+    CIPHER,
+    QUICK,
+    FakePlatform,
+    FakeSurface,
+    chat,
+    echo,
+    limit,
+    opened,
+    said,
+)
 
 
 async def test_everything_is_answered_once_and_in_order(tmp_path: Path) -> None:
@@ -285,54 +211,6 @@ async def test_an_answer_nobody_takes_holds_up_nothing(tmp_path: Path) -> None:
     assert inbox.waiting == 0
     async with opened(tmp_path) as (inbox, store):
         assert await store.waiting("telegram") == []
-
-
-async def test_a_loud_person_is_slowed_down_once_and_others_are_not(tmp_path: Path) -> None:
-    platform = FakePlatform()
-    async with opened(tmp_path, burst=3) as (inbox, _), inbox.serving(platform):
-        accepted = [await inbox.put(said(1, str(n), f"e{n}")) for n in range(10)]
-        assert await inbox.put(said(2, "조용", "e99"))
-        await platform.until(4)
-    assert inbox.waiting == 0
-    assert accepted == [True] * 3 + [False] * 7
-    assert platform.notices == [limits.SLOW_DOWN]
-    assert (chat(2), "조용!") in platform.sent
-
-
-async def test_what_people_have_a_right_to_is_never_limited(tmp_path: Path) -> None:
-    platform = FakePlatform()
-    async with opened(tmp_path, burst=1) as (inbox, _), inbox.serving(platform):
-        assert [await inbox.put(said(1, "/forget", f"e{n}")) for n in range(5)] == [True] * 5
-
-
-async def test_repeated_deliveries_and_tries_to_store_cost_their_author_nothing(tmp_path: Path) -> None:
-    platform = FakePlatform()
-    async with opened(tmp_path, burst=2) as (inbox, store), inbox.serving(platform):
-        for _ in range(10):
-            await inbox.put(said(1, "하나", "e1"))
-        store._closed = True
-        for _ in range(10):
-            with pytest.raises(StorageFailed):
-                await inbox.put(said(1, "둘", "e2"))
-        store._closed = False
-        assert await inbox.put(said(1, "둘", "e2"))
-        await platform.until(2)
-    assert limits.SLOW_DOWN not in platform.notices
-
-
-async def test_what_cannot_be_stored_is_not_accepted_and_its_author_is_told(tmp_path: Path) -> None:
-    platform = FakePlatform()
-    async with Store.open(tmp_path / "m.db", CIPHER) as store:
-        inbox = Inbox(store, echo, limit(), Metrics(), QUICK)
-        async with inbox.serving(platform):
-            store._closed = True
-            for _ in range(3):
-                with pytest.raises(StorageFailed):
-                    await inbox.put(said(1, "안녕", "e1"))
-            store._closed = False
-            assert await inbox.put(said(1, "안녕", "e1"))
-            await platform.until(1)
-    assert platform.notices == [commands.STORAGE]
 
 
 async def test_an_edit_changes_a_message_that_still_waits(tmp_path: Path) -> None:
