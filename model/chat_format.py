@@ -21,8 +21,9 @@ from model.tokenizer import BANMAL, BOS, BOT, EOS, HAEYO, PERSONA, USER
 SPEAKER1, SPEAKER2 = "<speaker1>", "<speaker2>"
 # Room kept for the newest turn when the persona is long.
 _MIN_TURN_TOKENS = 16
-# History is dropped in steps of this many turns, so that a growing conversation keeps its prefix between drops.
-_TRIM_TURNS = 4
+# Turns looked at; of a longer history the start moves on by whole steps, as bot.context does it.
+_WINDOW_TURNS = 64
+_WINDOW_STEP = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,8 @@ class ChatFormat(ABC):
     def encode(self, context: DialogueContext, reply: str | None, max_tokens: int) -> Encoded:
         """`context` as a prompt that ends where the bot speaks, or with `reply` as the supervised example.
 
-        Fits `max_tokens`: oldest turns go first (in steps), then the start of the newest turn, then the end of the
-        reply. The persona always stays; raises ContextTooLong when it alone leaves no room.
+        Fits `max_tokens`: oldest turns go first (many at once, see `first_kept`), then the start of the newest turn,
+        then the end of the reply. The persona always stays; raises ContextTooLong when it alone leaves no room.
         """
         head = self.head(context)
         opening = self.opening_segment()
@@ -103,20 +104,12 @@ class ChatFormat(ABC):
         return _join([head, *self._fit(context.turns, room), answer], self.segmented)
 
     def _fit(self, turns: Sequence[Turn], room: int) -> list[Segment]:
-        segments: list[Segment] = []
-        for turn in reversed(turns):
-            segments.append(self.turn_segment(turn))
-            if sum(len(segment.ids) for segment in segments) > room:
-                break
-        else:
-            return segments[::-1]
-        if len(segments) == 1:
+        beyond = -(-max(0, len(turns) - _WINDOW_TURNS) // _WINDOW_STEP) * _WINDOW_STEP
+        segments = [self.turn_segment(turn) for turn in turns[beyond:]]
+        sizes = [len(segment.ids) for segment in segments]
+        if sizes and sizes[-1] > room:
             return [self._shorten(turns[-1], room)]
-        # The turn that overflowed goes, and so many more that the first turn kept sits on a multiple of _TRIM_TURNS:
-        # the same turns then open the prompt for the next few messages.
-        first = len(turns) - len(segments) + 1
-        first = min(-(-first // _TRIM_TURNS) * _TRIM_TURNS, len(turns) - 1)
-        return segments[: len(turns) - first][::-1]
+        return segments[first_kept(sizes, room) :]
 
     def _shorten(self, turn: Turn, room: int) -> Segment:
         """The end of a turn that is longer than all the room: what was asked tends to stand last."""
@@ -149,6 +142,23 @@ class ChatFormat(ABC):
     @abstractmethod
     def reply_segment(self, reply: str) -> Segment:
         """The opening, the reply and its end; the LM loss sees all but the opening."""
+
+
+def first_kept(sizes: Sequence[int], room: int) -> int:
+    """The first of the turns, of `sizes` tokens each, to keep so that all from it on fit `room`.
+
+    The conversation is gone through from its first turn. Whenever the turns so far do not fit, the oldest go until
+    half the room is free (but never the newest two, if these fit). Later turns change nothing in what was dropped
+    before them: between two drops a conversation only grows, and what an engine computed for it can be used again.
+    """
+    first, total = 0, 0
+    for newest, size in enumerate(sizes):
+        total += size
+        if total > room:
+            while first < newest and (total > room or (total > room // 2 and first < newest - 1)):
+                total -= sizes[first]
+                first += 1
+    return first
 
 
 def _join(segments: Sequence[Segment], segmented: bool) -> Encoded:

@@ -19,6 +19,10 @@ class EngineBusy(ModelError):
     """The queue is full; try again in a moment."""
 
 
+class EngineTimeout(ModelError):
+    """The reply took longer than a request may."""
+
+
 class EngineClosed(ModelError):
     """The engine was closed, or is closing, and takes no more requests."""
 

@@ -18,32 +18,48 @@ from model.errors import BadCheckpoint, ModelError
 _HEADER = struct.Struct("!I")
 
 
+PRECISIONS = ("auto", "int8", "bf16", "fp32")
+
+
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
     """What an engine runs, and how much at once.
 
-    `chat_format` None takes the checkpoint's own, `threads` None torch's choice. At most `max_running` requests are
-    advanced together and `queue_limit` more wait. A retriever's match is the reply outright from `take_similarity`
-    on, and a candidate among others from `join_similarity` on. `backend` names the function that loads the model
-    (`module:function`, called with this config in the child).
+    `chat_format` None takes the checkpoint's own, `threads` None the backend's choice. `backend` is "auto" (the
+    fastest that works here), "torch", "openvino", or `module:function`, a function that loads the model, called with
+    this config in the child. `precision` of the weights: "auto" lets the backend choose for this machine, "fp32" is
+    exact. `cache_mb` is the memory for what was already read of conversations; it never takes more, and a request
+    waits when it is full. At most `max_running` requests are advanced together and `queue_limit` more wait, each
+    `deadline` seconds in all. A child that is silent for `hang_seconds` while it has work is replaced. A retriever's
+    match is the reply outright from `take_similarity` on, and a candidate among others from `join_similarity` on.
     """
 
     model: Path
     chat_format: str | None = None
     threads: int | None = None
     device: str = "cpu"
-    queue_limit: int = 32
-    max_running: int = 4
+    backend: str = "auto"
+    precision: str = "auto"
+    cache_mb: int = 1024
+    max_running: int = 16
+    queue_limit: int = 64
+    deadline: float = 60.0
+    hang_seconds: float = 60.0
     retriever: Path | None = None
     take_similarity: float = 0.5
     join_similarity: float = 0.35
-    backend: str = "model.backends.torch_backend:load"
 
     def __post_init__(self) -> None:
-        if self.max_running < 1 or self.queue_limit < 0:
-            raise ValueError("max_running must be 1 or more, and queue_limit 0 or more")
-        if not self.join_similarity <= self.take_similarity:
-            raise ValueError("join_similarity must not be above take_similarity")
+        checks = {
+            "max_running must be 1 or more, and queue_limit 0 or more": self.max_running >= 1 and self.queue_limit >= 0,
+            "join_similarity must not be above take_similarity": self.join_similarity <= self.take_similarity,
+            f"precision must be one of {', '.join(PRECISIONS)}": self.precision in PRECISIONS,
+            "cache_mb must be 1 or more": self.cache_mb >= 1,
+            "deadline and hang_seconds must be above 0": self.deadline > 0 and self.hang_seconds > 0,
+        }
+        for sentence, holds in checks.items():
+            if not holds:
+                raise ValueError(sentence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +91,11 @@ class Refused:
     """The model cannot be loaded; the child ends."""
 
     error: BadCheckpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """The child is at work and has nothing else to tell; sent about once a second, from between two steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +131,7 @@ class Failed:
 
 ToWorker = EngineConfig | Submit | Cancel
 Event = Started | Piece | Done | Failed
-FromWorker = Ready | Refused | Event
+FromWorker = Ready | Refused | Alive | Event
 
 
 def to_frame(message: ToWorker | FromWorker) -> bytes:

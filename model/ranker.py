@@ -17,15 +17,11 @@ from model.text import clean_text
 
 
 class Generation(Protocol):
-    """The candidates of one request, advanced together."""
+    """One request in the backend: candidates that share a prompt, advanced by the backend's steps."""
 
     @property
     def finished(self) -> bool:
         """Every candidate has ended."""
-        ...
-
-    def step(self) -> None:
-        """One more token for each open candidate."""
         ...
 
     def text(self) -> str:
@@ -33,7 +29,14 @@ class Generation(Protocol):
         ...
 
     def candidates(self) -> list[Candidate]:
-        """The candidates, once finished."""
+        """The candidates, once finished.
+
+        With their scores where several were asked for and the backend gets these without reading the prompt again.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free everything at once, finished or not. Closing twice is no error."""
         ...
 
 
@@ -43,7 +46,11 @@ class Backend(Protocol):
     version: str
 
     def start(self, context: DialogueContext, sampling: Sampling) -> Generation:
-        """Run the prompt and draw each candidate's first token. Raises ContextTooLong."""
+        """Admit a request; the model's work on it is done by `step`. Raises ContextTooLong when it can never fit."""
+        ...
+
+    def step(self) -> None:
+        """One step of the model for all open generations; nothing when there are none."""
         ...
 
     def score(self, context: DialogueContext, texts: Sequence[str]) -> list[float] | None:
@@ -69,7 +76,10 @@ class Answerer:
         self._join = config.join_similarity
 
     def answer(self, request: Submit) -> Answer:
-        """One request, a token a step. Raises ContextTooLong, and EngineFailed when the model says nothing at all."""
+        """One request, advanced once after each step of the backend.
+
+        Raises ContextTooLong, and EngineFailed when the model says nothing at all.
+        """
         began = time.monotonic()
         match = self._match(request.context)
         if match is not None and match.similarity >= self._take:
@@ -112,22 +122,29 @@ class Answerer:
         self, context: DialogueContext, sampling: Sampling, streamed: bool
     ) -> Generator[str, None, list[Candidate]]:
         generation = self._backend.start(context, sampling)
-        shown = 0
-        while True:
-            text = generation.text() if streamed else ""
-            yield text[shown:]
-            shown = len(text)
-            if generation.finished:
-                return generation.candidates()
-            generation.step()
+        try:
+            shown = 0
+            while True:
+                text = generation.text() if streamed else ""
+                if generation.finished and len(text) == shown:
+                    return generation.candidates()
+                yield text[shown:]
+                shown = len(text)
+        finally:
+            generation.close()
 
     def _rank(self, candidates: Sequence[Candidate], context: DialogueContext) -> list[Candidate]:
         kept = eligible(candidates, context)
-        if len(kept) > 1:
-            scores = self._backend.score(context, [candidate.text for candidate in kept])
-            if scores is not None:
-                kept = [replace(candidate, score=score) for candidate, score in zip(kept, scores, strict=True)]
-        return choose(kept, context)
+        return choose(self._scored(kept, context) if len(kept) > 1 else kept, context)
+
+    def _scored(self, candidates: Sequence[Candidate], context: DialogueContext) -> Sequence[Candidate]:
+        """The candidates with the scores that the backend has not given them already."""
+        without = [candidate.text for candidate in candidates if candidate.score is None]
+        found = self._backend.score(context, without) if without else []
+        if found is None:
+            return candidates
+        scores = iter(found)
+        return [replace(each, score=next(scores)) if each.score is None else each for each in candidates]
 
 
 def _as_candidate(match: Match) -> Candidate:

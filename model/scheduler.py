@@ -10,16 +10,22 @@ from model.errors import EngineFailed, ModelError
 from model.protocol import Done, Event, Failed, Piece, Started, Submit
 
 Answer = Generator[str, None, Reply]
-"""A request under way: each `next` makes one token and yields the text it adds ("" for none); it returns the reply."""
+"""A request under way. The first `next` puts it before the model; each later one follows a step of the model and
+yields the text that this added ("" for none). It returns the reply, and frees what it holds when it is closed."""
 
 _log = logging.getLogger(__name__)
 
 
 class Scheduler:
-    """Round robin over the running requests, first come first served among the waiting."""
+    """First come, first served among the waiting; every step advances all that run, so that none holds up another.
 
-    def __init__(self, answer: Callable[[Submit], Answer], max_running: int) -> None:
+    `work` is one step of the model for all of them. What it raises is no request's own fault and ends the process,
+    whose successor gets the requests again.
+    """
+
+    def __init__(self, answer: Callable[[Submit], Answer], work: Callable[[], None], max_running: int) -> None:
         self._answer = answer
+        self._work = work
         self._max_running = max_running
         self._waiting: dict[int, Submit] = {}
         self._running: dict[int, Answer] = {}
@@ -41,7 +47,7 @@ class Scheduler:
             answer.close()
 
     def step(self) -> Iterator[Event]:
-        """Fill the free slots, then advance every running request by one token.
+        """Fill the free places, let the model work once, and see how far every running request has come.
 
         Yields what happens as it happens: pass each event on before asking for the next.
         """
@@ -49,12 +55,13 @@ class Scheduler:
             request_id = next(iter(self._waiting))
             self._running[request_id] = self._answer(self._waiting.pop(request_id))
             yield Started(request_id)
+            yield from self._advance(request_id)
+        if self._running:
+            self._work()
         for request_id in list(self._running):
-            event = self._advance(request_id)
-            if event is not None:
-                yield event
+            yield from self._advance(request_id)
 
-    def _advance(self, request_id: int) -> Event | None:
+    def _advance(self, request_id: int) -> Iterator[Event]:
         try:
             text = next(self._running[request_id])
         except StopIteration as end:
@@ -65,6 +72,8 @@ class Scheduler:
             _log.exception("A request failed.")
             event = Failed(request_id, EngineFailed("The reply could not be made; the engine's log says why."))
         else:
-            return Piece(request_id, text) if text else None
+            if text:
+                yield Piece(request_id, text)
+            return
         del self._running[request_id]
-        return event
+        yield event

@@ -14,17 +14,37 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import BinaryIO, cast
 
 from model.errors import BadCheckpoint
-from model.protocol import Cancel, EngineConfig, FromWorker, Ready, Refused, Submit, ToWorker, read_frame, to_frame
+from model.protocol import (
+    Alive,
+    Cancel,
+    EngineConfig,
+    FromWorker,
+    Ready,
+    Refused,
+    Submit,
+    ToWorker,
+    read_frame,
+    to_frame,
+)
 from model.ranker import Answerer, Backend
 from model.retriever import Retriever
 from model.scheduler import Scheduler
 
 # The event loop shares the cores; its timers and heartbeats go before the next token.
 _NICENESS = 5
+# Between two signs of life while there is work.
+_ALIVE_SECONDS = 1.0
+_BACKENDS = {
+    "auto": "model.backends.auto:load",
+    "torch": "model.backends.torch_backend:load",
+    "openvino": "model.backends.openvino_backend:load",
+}
 
 
 def main(descriptor: int) -> None:
@@ -59,7 +79,8 @@ def _serve(inbox: queue.SimpleQueue[ToWorker], send: Callable[[FromWorker], None
         send(Refused(error))
         return
     send(Ready(backend.version))
-    scheduler = Scheduler(Answerer(backend, retriever, config).answer, config.max_running)
+    scheduler = Scheduler(Answerer(backend, retriever, config).answer, backend.step, config.max_running)
+    told = time.monotonic()
     while True:
         while scheduler.idle or not inbox.empty():
             match inbox.get():
@@ -69,10 +90,16 @@ def _serve(inbox: queue.SimpleQueue[ToWorker], send: Callable[[FromWorker], None
                     scheduler.cancel(request_id)
         for event in scheduler.step():
             send(event)
+        if time.monotonic() - told > _ALIVE_SECONDS:
+            send(Alive())
+            told = time.monotonic()
 
 
 def _load(config: EngineConfig) -> tuple[Backend, Retriever | None]:
-    module, function = config.backend.split(":")
+    name = _BACKENDS.get(config.backend, config.backend)
+    if config.backend == "auto" and find_spec(name.split(":")[0]) is None:
+        name = _BACKENDS["torch"]
+    module, _, function = name.partition(":")
     load = cast(Callable[[EngineConfig], Backend], getattr(importlib.import_module(module), function))
     return load(config), Retriever.load(config.retriever) if config.retriever is not None else None
 

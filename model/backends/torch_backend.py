@@ -1,21 +1,31 @@
-"""The reference backend: plain PyTorch, every chat format, CPU or GPU."""
+"""The reference backend: PyTorch on a CPU or GPU, every chat format, all requests in one forward a step."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import cast
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from model import checkpoint as checkpoints
+from model.backends.torch_generation import Draft, TorchGeneration
+from model.backends.torch_gpt2 import PackedGpt2, Span, make_plan
+from model.backends.torch_graphs import Recorder, RowDecoder, record_graph
+from model.backends.torch_linear import choose_precision
+from model.backends.torch_prefix import BLOCK, PrefixCache
+from model.backends.torch_rows import Row, RowCache
+from model.chat_format import Encoded
 from model.checkpoint import Checkpoint
-from model.dialogue import Candidate, DialogueContext, Finish, Sampling, Source
+from model.dialogue import DialogueContext, Sampling
+from model.errors import ContextTooLong
 from model.manifest import read_manifest
 from model.protocol import EngineConfig
-from model.sampling import choose_ids
+from model.sampling import Settings, choose_ids, settings_of
+
+# Prompt tokens read in one step, shared by all prompts: a long one must not hold up the replies under way.
+_STEP_TOKENS = 256
+# The part of the memory that running requests may take from what is kept for later.
+_RUNNING_SHARE = 0.75
 
 
 def load(config: EngineConfig) -> TorchBackend:
@@ -24,132 +34,258 @@ def load(config: EngineConfig) -> TorchBackend:
         torch.set_num_threads(config.threads)
     checkpoint = checkpoints.load(config.model, config.chat_format)
     # A checkpoint of others has no next-utterance head: transformers drew one at random, and its scores mean nothing.
-    return TorchBackend(checkpoint, config.device, scores=read_manifest(config.model) is not None)
-
-
-@dataclass(slots=True)
-class Row:
-    """One candidate: its ids so far, and how it ends: by the limit, unless it stops by itself."""
-
-    ids: list[int] = field(default_factory=list)
-    finish: Finish = Finish.LENGTH
+    scores = read_manifest(config.model) is not None
+    record = record_graph if torch.device(config.device).type == "cuda" else None
+    return TorchBackend(checkpoint, config.device, scores, config.precision, config.cache_mb << 20, record)
 
 
 class TorchBackend:
-    """A loaded checkpoint that starts generations and scores candidates."""
+    """A loaded checkpoint that advances generations together and scores texts.
 
-    def __init__(self, checkpoint: Checkpoint, device: str = "cpu", scores: bool = True) -> None:
+    Of `memory` bytes, running requests take up to three quarters, and what earlier ones read has the rest.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        device: str = "cpu",
+        scores: bool = True,
+        precision: str = "fp32",
+        memory: int = 256 << 20,
+        record: Recorder | None = None,
+    ) -> None:
         self.version = checkpoint.manifest.version
         self.chat_format = checkpoint.chat_format
         self.max_positions = checkpoint.max_positions
-        self.model = checkpoint.model
-        cast(torch.nn.Module, self.model).to(device)
         self.device = torch.device(device)
         self._scores = scores
+        self.model = PackedGpt2(checkpoint.model, choose_precision(precision, self.device), self.device)
         vocabulary = int(checkpoint.model.config.vocab_size)
-        self.suppressed = torch.zeros(vocabulary, dtype=torch.bool, device=self.device)
-        self.suppressed[sorted(checkpoint.chat_format.suppressed_ids)] = True
         # Embeddings may be padded beyond the tokenizer; those ids have no text.
-        self.suppressed[len(checkpoint.tokenizer) :] = True
+        suppressed = checkpoint.chat_format.suppressed_ids.union(range(len(checkpoint.tokenizer), vocabulary))
+        self._suppressed = torch.tensor(sorted(suppressed), dtype=torch.long, device=self.device)
+        self._vocabulary = vocabulary
+        self._memory = memory
+        self._rows = RowCache(self.model.shape, int(self._memory * _RUNNING_SHARE))
+        self._decoder: RowDecoder | None = None
+        if record is not None:
+            self._rows.fix(self.max_positions)
+            with torch.inference_mode():
+                self._decoder = RowDecoder(self.model, self._rows, self.chat_format.segmented, record)
+        self._prefixes = PrefixCache(self._memory - self._rows.bytes)
+        self._reply_tokens = Sampling().max_new_tokens
+        self._waiting: list[TorchGeneration] = []
+        self._placed: list[TorchGeneration] = []
+        self._settings: tuple[tuple[Sampling, ...], Settings] | None = None
+
+    @property
+    def rows_in_use(self) -> int:
+        """Candidates that are being written."""
+        return self._rows.count
+
+    @property
+    def memory_used(self) -> int:
+        """Bytes taken for what was read, by running requests and for later ones."""
+        return self._rows.bytes + self._prefixes.bytes
 
     def start(self, context: DialogueContext, sampling: Sampling) -> TorchGeneration:
-        """Run the prompt and draw each candidate's first token. Raises ContextTooLong."""
-        return TorchGeneration(self, context, sampling)
+        """Admit a request. Raises ContextTooLong when the persona leaves no room, or the cache is too small for it."""
+        # Texts are scored after the same prompt, so that it need not be read again.
+        self._reply_tokens = sampling.max_new_tokens
+        prompt = self.chat_format.encode(context, None, self._prompt_room(sampling.max_new_tokens))
+        limit = min(sampling.max_new_tokens, self.max_positions - 1 - len(prompt.input_ids))
+        # Greedy candidates are all the same.
+        count = sampling.candidates if sampling.temperature > 0 else 1
+        scored = self._scores and count > 1
+        generation = TorchGeneration(prompt, sampling, count, limit, scored, self.chat_format, self._release)
+        if not self._rows.holds(count, generation.positions):
+            raise ContextTooLong(
+                f"{count} candidates of {generation.positions} tokens do not fit the engine's cache; "
+                "ask for fewer candidates, or give the cache more memory."
+            )
+        self._waiting.append(generation)
+        return generation
+
+    @torch.inference_mode()
+    def step(self) -> None:
+        """One step of the model: a token for every open candidate, and a part of the prompts not read yet."""
+        self._place()
+        writing = [
+            (generation, draft) for generation in self._placed if not generation.reading for draft in generation.open
+        ]
+        reading, prompt_spans = self._prompt_spans()
+        spans = [generation.draft_span(draft) for generation, draft in writing] + prompt_spans
+        if not spans:
+            return
+        hidden = self._read(spans)
+        for span in spans:
+            span.row.length += len(span.ids)
+        self._score_ends(writing, hidden)
+        drawing = [(*pair, index) for index, pair in enumerate(writing) if not pair[1].closing]
+        for index, generation in enumerate(reading, start=len(writing)):
+            self._keep(generation, generation.open[0])
+            if generation.open[0].length == len(generation.prompt.input_ids):
+                self._begin_writing(generation)
+                drawing += [(generation, draft, index) for draft in generation.open]
+        if drawing:
+            self._draw(drawing, hidden)
+
+    def _begin_writing(self, generation: TorchGeneration) -> None:
+        """The prompt is read: a row for each of the other candidates."""
+        generation.reading = False
+        first, *others = generation.open
+        for draft in others:
+            self._rows.take(draft, generation.prompt.input_ids)
+            self._rows.copy(first, draft)
+
+    def _score_ends(self, writing: Sequence[tuple[TorchGeneration, Draft]], hidden: Tensor) -> None:
+        """Score the drafts that have just read their ends, row by row of `hidden`, and let them go."""
+        ended = [(index, *pair) for index, pair in enumerate(writing) if pair[1].closing]
+        if ended:
+            scores = self.model.choice(hidden[[index for index, _, _ in ended]]).tolist()
+            for score, (_, generation, draft) in zip(scores, ended, strict=True):
+                draft.score = score
+                self._end(generation, draft)
+
+    def _draw(self, drawing: Sequence[tuple[TorchGeneration, Draft, int]], hidden: Tensor) -> None:
+        """Draw the next token of drafts from their rows of `hidden`."""
+        indices = [index for _, _, index in drawing]
+        logits = self.model.head(hidden if indices == list(range(len(hidden))) else hidden[indices]).float()
+        slots = torch.tensor([draft.slot for _, draft, _ in drawing], device=self.device)
+        lengths = torch.tensor([draft.length for _, draft, _ in drawing], device=self.device)
+        ids = self._rows.ids[slots, : max(draft.length for _, draft, _ in drawing)]
+        draws = torch.tensor([[draft.draw()] for _, draft, _ in drawing], device=self.device)
+        settings = self._settings_of(tuple(generation.sampling for generation, _, _ in drawing))
+        drawn = choose_ids(logits, ids, self._suppressed, settings, draws)
+        self._rows.ids[slots, lengths] = drawn
+        for (generation, draft, _), token in zip(drawing, drawn.tolist(), strict=True):
+            if not generation.accept(draft, token):
+                self._end(generation, draft)
+
+    def _settings_of(self, samplings: tuple[Sampling, ...]) -> Settings:
+        """The settings of the last step, while the same requests draw."""
+        if self._settings is None or self._settings[0] != samplings:
+            self._settings = samplings, settings_of(samplings, self.device)
+        return self._settings[1]
+
+    def _end(self, generation: TorchGeneration, draft: Draft) -> None:
+        """Keep what was read of a draft that has ended, and give its row back."""
+        self._keep(generation, draft)
+        self._rows.release(draft)
+        generation.open.remove(draft)
+        if generation.finished:
+            self._placed.remove(generation)
+
+    @torch.inference_mode()
+    def _release(self, generation: TorchGeneration) -> None:
+        """Free what a generation holds; one that has ended holds nothing."""
+        for queue in (self._waiting, self._placed):
+            if generation in queue:
+                queue.remove(generation)
+        for draft in generation.open:
+            self._rows.release(draft)
+        generation.open = []
 
     @torch.inference_mode()
     def score(self, context: DialogueContext, texts: Sequence[str]) -> list[float] | None:
         """How likely each text is the next utterance, higher is better; None from a model that never learnt it.
 
-        The head of Wolf et al. (2019), read at the last token of context and text, all texts in one forward.
+        The head of Wolf et al. (2019), read at the last token of context and text; what of them was read before is
+        not read again.
         """
         if not self._scores:
             return None
-        encoded = [self.chat_format.encode(context, text, self.max_positions) for text in texts]
-        ids = self._pad([row.input_ids for row in encoded])
-        kinds = [row.token_type_ids for row in encoded if row.token_type_ids is not None]
-        hidden = self.model.transformer(
-            ids,
-            attention_mask=self._pad([[1] * len(row.input_ids) for row in encoded]),
-            token_type_ids=self._pad(kinds) if kinds else None,
-            use_cache=False,
-        ).last_hidden_state
-        last = torch.tensor([len(row.input_ids) - 1 for row in encoded], device=self.device)
-        scores: list[float] = self.model.multiple_choice_head(hidden, last).squeeze(-1).tolist()
+        prompt = self.chat_format.encode(context, None, self._prompt_room(self._reply_tokens))
+        sequences = [self._with_reply(prompt, text) for text in texts]
+        rows = RowCache(self.model.shape, self._memory)
+        rows.fit(len(sequences), max(len(ids) for ids, _ in sequences))
+        spans = []
+        for ids, kinds in sequences:
+            row = Row()
+            rows.take(row, ids)
+            self._recall(rows, row, self._keys(ids, kinds))
+            spans.append(Span(row, ids[row.length :], kinds[row.length :] if kinds is not None else None))
+        scores: list[float] = self.model.choice(self._forward(rows, spans)).tolist()
         return scores
 
-    def _pad(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        """int64 [rows, longest], filled with 0 on the right, where causal attention cannot see it."""
-        return pad_sequence([torch.tensor(row, device=self.device) for row in rows], batch_first=True)
+    def _with_reply(self, prompt: Encoded, text: str) -> tuple[list[int], list[int] | None]:
+        """Ids and token types of a prompt and a reply to it, whose end goes where it does not fit."""
+        reply = self.chat_format.reply_segment(text)
+        opening = len(self.chat_format.opening_segment().ids)
+        new = reply.ids[opening:][: self.max_positions - len(prompt.input_ids)]
+        kinds = prompt.token_type_ids
+        return [*prompt.input_ids, *new], [*kinds, *[reply.kind] * len(new)] if kinds is not None else None
 
+    def _prompt_room(self, reply_tokens: int) -> int:
+        """Tokens for the prompt. However long a reply is asked for, half the positions stay the conversation's."""
+        # One position is for the end token.
+        return self.max_positions - 1 - min(reply_tokens, self.max_positions // 2 - 1)
 
-class TorchGeneration:
-    """One request: candidates that share a prompt, advanced together by one token a step."""
+    def _read(self, spans: Sequence[Span]) -> Tensor:
+        """Hidden states [spans, width] at the ends of the running requests' spans."""
+        if self._decoder is None:
+            return self._forward(self._rows, spans)
+        single = [index for index, span in enumerate(spans) if len(span.ids) == 1]
+        others = [index for index, span in enumerate(spans) if len(span.ids) > 1]
+        parts = []
+        if single:  # first: it also writes where the others' next tokens will be
+            parts.append(self._decoder.run([spans[index] for index in single]))
+        if others:
+            parts.append(self._forward(self._rows, [spans[index] for index in others]))
+        places = single + others
+        return torch.cat(parts)[sorted(range(len(places)), key=places.__getitem__)]
 
-    @torch.inference_mode()
-    def __init__(self, backend: TorchBackend, context: DialogueContext, sampling: Sampling) -> None:
-        self._backend = backend
-        self._sampling = sampling
-        positions = backend.max_positions
-        # However long a reply is asked for, half the positions stay the conversation's.
-        room = positions - min(sampling.max_new_tokens, positions // 2)
-        prompt = backend.chat_format.encode(context, None, room)
-        self._limit = min(sampling.max_new_tokens, positions - len(prompt.input_ids))
-        self._random = torch.Generator(backend.device)
-        self._random.manual_seed((sampling.seed or 0) % 2**63)
-        # Greedy candidates are all the same.
-        self.rows = [Row() for _ in range(sampling.candidates if sampling.temperature > 0 else 1)]
-        self._open = list(self.rows)
-        ids = torch.tensor([prompt.input_ids], device=backend.device)
-        kinds = None
-        if prompt.token_type_ids is not None:
-            kinds = torch.tensor([prompt.token_type_ids], device=backend.device)
-        # The reply goes on in the segment that the prompt opened for it.
-        self._kind = kinds[:, -1:] if kinds is not None else None
-        output = backend.model.transformer(ids, token_type_ids=kinds, use_cache=True)
-        self._cache = output.past_key_values
-        self._cache.batch_repeat_interleave(len(self.rows))
-        self._ids = ids.repeat(len(self.rows), 1)
-        self._draw(backend.model.lm_head(output.last_hidden_state[:, -1]).expand(len(self.rows), -1))
+    def _forward(self, rows: RowCache, spans: Sequence[Span]) -> Tensor:
+        """Hidden states [spans, width] at the spans' last tokens."""
+        plan, last = make_plan(spans, self.model.shape)
+        hidden = self.model.forward(rows, plan)
+        return hidden if len(hidden) == len(spans) and last == list(range(len(last))) else hidden[last]
 
-    @property
-    def finished(self) -> bool:
-        """Every candidate has ended."""
-        return not self._open
+    def _place(self) -> None:
+        """Give rows to those who wait, first come first served, while the memory lasts."""
+        while self._waiting:
+            generation = self._waiting[0]
+            placed = [*self._placed, generation]
+            rows = sum(len(each.open) for each in placed)
+            if not self._rows.fit(rows, max(each.positions for each in placed)):
+                return
+            self._prefixes.shrink(self._memory - self._rows.bytes)
+            self._placed.append(self._waiting.pop(0))
+            self._rows.take(generation.open[0], generation.prompt.input_ids)
 
-    @torch.inference_mode()
-    def step(self) -> None:
-        """One more token for each open candidate."""
-        output = self._backend.model.transformer(
-            self._ids[:, -1:],
-            past_key_values=self._cache,
-            token_type_ids=self._kind.expand(len(self._open), 1) if self._kind is not None else None,
-            use_cache=True,
-        )
-        self._draw(self._backend.model.lm_head(output.last_hidden_state[:, -1]))
+    def _prompt_spans(self) -> tuple[list[TorchGeneration], list[Span]]:
+        """Whose prompts are read on in this step, and the next part of each, in equal shares.
 
-    def text(self) -> str:
-        """The first candidate so far. Half a character is not shown, so later text only ever adds to it."""
-        return self._backend.chat_format.decode(self.rows[0].ids)
+        Of prompts that go on alike only the first is read now; the others find it in the cache afterwards.
+        """
+        chosen: dict[tuple[int, ...], TorchGeneration] = {}
+        for generation in self._placed:
+            if generation.reading:
+                first, keys = (
+                    generation.open[0],
+                    self._keys(generation.prompt.input_ids, generation.prompt.token_type_ids),
+                )
+                self._recall(self._rows, first, keys)
+                chosen.setdefault(tuple(keys[: first.length + BLOCK]), generation)
+        reading = list(chosen.values())
+        share = max(BLOCK, _STEP_TOKENS // max(1, len(reading)) // BLOCK * BLOCK)
+        return reading, [generation.prompt_span(share) for generation in reading]
 
-    def candidates(self) -> list[Candidate]:
-        """The candidates, once finished."""
-        decode = self._backend.chat_format.decode
-        return [Candidate(decode(row.ids), Source.GENERATOR, row.finish) for row in self.rows]
+    def _keys(self, ids: Sequence[int], kinds: Sequence[int] | None) -> Sequence[int]:
+        """What tells tokens apart in the prefix cache: ids, and their types where there are any."""
+        if kinds is None:
+            return ids
+        return [token + kind * self._vocabulary for token, kind in zip(ids, kinds, strict=True)]
 
-    def _draw(self, logits: Tensor) -> None:
-        """Take each open candidate's next id from its logits [open, vocabulary], and drop those that end with it."""
-        drawn = choose_ids(logits.float(), self._ids, self._backend.suppressed, self._sampling, self._random)
-        kept = []
-        for index, (row, token) in enumerate(zip(self._open, drawn.tolist(), strict=True)):
-            if token == self._backend.chat_format.eos_id:
-                row.finish = Finish.STOP
-                continue
-            row.ids.append(token)
-            if len(row.ids) < self._limit:
-                kept.append(index)
-        self._ids = torch.cat([self._ids, drawn[:, None]], dim=1)
-        if len(kept) < len(self._open):
-            chosen = torch.tensor(kept, dtype=torch.long, device=self._backend.device)
-            self._cache.batch_select_indices(chosen)
-            self._ids = self._ids[chosen]
-            self._open = [self._open[index] for index in kept]
+    def _recall(self, rows: RowCache, row: Row, keys: Sequence[int]) -> None:
+        """Fill `row` with what is known of `keys` beyond its length; the last token is always read anew."""
+        blocks = self._prefixes.find(keys[: len(keys) - 1])[row.length // BLOCK :]
+        if blocks and row.length % BLOCK == 0:
+            rows.write(row, torch.cat(blocks, dim=3))
+
+    def _keep(self, generation: TorchGeneration, draft: Draft) -> None:
+        """Keep what is in a draft's row for whoever goes on from it."""
+        keys = self._keys(*generation.read_so_far(draft))
+        known, whole = self._prefixes.known(keys), len(keys) // BLOCK * BLOCK
+        if known < whole:
+            self._prefixes.add(keys[:whole], known, self._rows.read(draft, known, whole))

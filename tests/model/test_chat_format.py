@@ -290,28 +290,6 @@ def test_a_persona_without_room_is_named_whatever_is_said(formats: dict[str, Cha
 
 
 @pytest.mark.parametrize("name", FORMAT_NAMES)
-def test_a_growing_conversation_keeps_its_prefix_between_drops(formats: dict[str, ChatFormat], name: str) -> None:
-    chat_format = formats[name]
-    opening = chat_format.opening_segment().ids
-    turns: list[Turn] = []
-    old: tuple[int, ...] | None = None
-    kept, dropped = 0, 0
-    for number in range(40):
-        turns.append(Turn(Role.USER, TEXTS[number % 5][:12]))
-        context = replace(CONTEXT, turns=tuple(turns))
-        new = chat_format.encode(context, None, 256)
-        if old is not None:
-            same = new.input_ids[: len(old)] == old
-            kept, dropped = kept + same, dropped + (not same)
-        history(chat_format, context, new, opening)
-        # The KoGPT2 chatbots mark only the turn to come with an emotion, so that mark goes when the turn is history.
-        old = new.input_ids[: len(new.input_ids) - len(opening)] if name == "usr-sys" else new.input_ids
-        turns.append(Turn(Role.BOT, TEXTS[(number + 1) % 5][-10:]))
-    assert dropped > 3, "nothing was dropped, which proves little"
-    assert kept >= dropped - 1, "a drop must last for two messages"
-
-
-@pytest.mark.parametrize("name", FORMAT_NAMES)
 def test_the_format_is_told_by_the_tokens(name: str) -> None:
     assert infer_format(bare_tokenizer(*new_tokens(name))) == name
 

@@ -75,7 +75,7 @@ def replies(checkpoint: Checkpoint) -> list[str]:
     backend = TorchBackend(checkpoint)
     generation = backend.start(CONTEXT, SAMPLING)
     while not generation.finished:
-        generation.step()
+        backend.step()
     return [candidate.text for candidate in generation.candidates()]
 
 
@@ -112,7 +112,7 @@ def test_it_answers(bases: dict[str, Path], layout: str) -> None:
     backend = load(EngineConfig(bases[layout]))
     generation = backend.start(CONTEXT, SAMPLING)
     while not generation.finished:
-        generation.step()
+        backend.step()
     assert len({candidate.text for candidate in generation.candidates()}) == 3
     assert all("<" not in candidate.text for candidate in generation.candidates())
     assert backend.score(CONTEXT, ["네", "아니요"]) is None, "its next-utterance head never learnt anything"

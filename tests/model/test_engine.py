@@ -37,6 +37,7 @@ class FakeGeneration:
     def __init__(self, line: str, seed: int | None) -> None:
         self.line = f"{line} {seed}"
         self.length = 0
+        self.closed = False
 
     @property
     def finished(self) -> bool:
@@ -56,12 +57,23 @@ class FakeGeneration:
     def candidates(self) -> list[Candidate]:
         return [Candidate(self.line, Source.GENERATOR, Finish.STOP)]
 
+    def close(self) -> None:
+        self.closed = True
+
 
 class FakeBackend:
-    version = "fake-1"
+    def __init__(self, version: str) -> None:
+        self.version = version
+        self.generations: list[FakeGeneration] = []
 
     def start(self, context: DialogueContext, sampling: Sampling) -> FakeGeneration:
-        return FakeGeneration(context.turns[-1].text, sampling.seed)
+        self.generations.append(FakeGeneration(context.turns[-1].text, sampling.seed))
+        return self.generations[-1]
+
+    def step(self) -> None:
+        self.generations = [generation for generation in self.generations if not generation.closed]
+        for generation in self.generations:
+            generation.step()
 
     def score(self, context: DialogueContext, texts: Sequence[str]) -> None:
         return None
@@ -74,7 +86,8 @@ def load_fake(config: EngineConfig) -> FakeBackend:
         raise BadCheckpoint("There is no such model folder.")
     if (config.model / "broken").exists():
         os._exit(1)
-    return FakeBackend()
+    version = config.model / "version"
+    return FakeBackend(version.read_text(encoding="utf-8") if version.exists() else "fake-1")
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from tests.model.test_engine import LONG, ONE, said, until
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def engine(tiny_folder: Path) -> AsyncIterator[Engine]:
-    async with Engine(EngineConfig(tiny_folder, threads=1)) as engine:
+    async with Engine(EngineConfig(tiny_folder, backend="torch", threads=1)) as engine:
         yield engine
 
 

@@ -81,6 +81,7 @@ class FakeGeneration:
     def __init__(self, written: list[str]) -> None:
         self.written = written
         self.length = 0
+        self.closed = False
 
     @property
     def finished(self) -> bool:
@@ -95,6 +96,9 @@ class FakeGeneration:
     def candidates(self) -> list[Candidate]:
         return [candidate(text) for text in self.written]
 
+    def close(self) -> None:
+        self.closed = True
+
 
 class FakeBackend:
     """Writes one of `drafts` after the other, and scores by length."""
@@ -105,10 +109,17 @@ class FakeBackend:
         self.drafts = list(drafts)
         self.samplings: list[Sampling] = []
         self.scored: list[list[str]] = []
+        self.generations: list[FakeGeneration] = []
 
     def start(self, context: DialogueContext, sampling: Sampling) -> FakeGeneration:
         self.samplings.append(sampling)
-        return FakeGeneration(self.drafts.pop(0)[: sampling.candidates])
+        self.generations.append(FakeGeneration(self.drafts.pop(0)[: sampling.candidates]))
+        return self.generations[-1]
+
+    def step(self) -> None:
+        for generation in self.generations:
+            if not generation.closed:
+                generation.step()
 
     def score(self, context: DialogueContext, texts: Sequence[str]) -> list[float]:
         self.scored.append(list(texts))
@@ -137,8 +148,10 @@ def answer(
         try:
             piece = next(answering)
         except StopIteration as end:
+            assert all(generation.closed for generation in backend.generations)
             return [piece for piece in pieces if piece], end.value
         pieces.append(piece)
+        backend.step()
 
 
 def test_the_reply_is_the_best_of_the_candidates_and_tells_them_all() -> None:
