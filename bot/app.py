@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -39,6 +40,8 @@ OWN_DIALOGUES = Path(__file__).resolve().parent.parent / "training" / "data"
 TAKE_SIMILARITY = 0.3
 JOIN_SIMILARITY = 0.2
 
+_LARGEST_CACHE_MB = 1024
+
 BOT_NAME = "말벗"
 GREETING = "안녕하세요, 저는 AI 말벗이에요. 편하게 말을 걸어 주세요. (/help: 도움말, Ctrl-C: 나가기)"
 
@@ -51,10 +54,21 @@ def engine_config(settings: Settings) -> EngineConfig:
         model=folder,
         chat_format=settings.format,
         threads=settings.threads,
+        device=settings.device,
+        backend=settings.backend,
+        precision=settings.precision,
+        cache_mb=settings.cache_mb or default_cache_mb(),
+        max_running=settings.batch,
         retriever=OWN_DIALOGUES,
         take_similarity=TAKE_SIMILARITY,
         join_similarity=JOIN_SIMILARITY,
     )
+
+
+def default_cache_mb() -> int:
+    """Memory for what was read of conversations, in MB: an eighth of the machine's, and no more than is ever of use."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    return max(1, min(_LARGEST_CACHE_MB, machine // 8))
 
 
 def open_cipher(settings: Settings) -> Cipher:

@@ -89,6 +89,15 @@ class Settings(BaseSettings):
     models: UserPath = Field(default=Path("models"), description="모델들을 모아 둔 폴더의 경로를 적어 주세요.")
     format: str | None = Field(default=None, description="대화 형식의 이름을 적어 주세요.")
     threads: int | None = Field(default=None, ge=1, description="1 이상의 정수로 적어 주세요.")
+    backend: Literal["auto", "torch", "openvino"] = Field(
+        default="auto", description="auto, torch, openvino 가운데 하나로 적어 주세요."
+    )
+    precision: Literal["auto", "int8", "bf16", "fp32"] = Field(
+        default="auto", description="auto, int8, bf16, fp32 가운데 하나로 적어 주세요."
+    )
+    device: Literal["cpu", "cuda"] = Field(default="cpu", description="cpu나 cuda로 적어 주세요.")
+    cache_mb: int | None = Field(default=None, ge=1, description="1 이상의 정수로 적거나 비워 두세요.")
+    batch: int = Field(default=16, ge=1, description="1 이상의 정수로 적어 주세요.")
     temperature: FiniteFloat = Field(default=_SAMPLING.temperature, description="0 이상의 숫자로 적어 주세요.")
     top_k: int = Field(default=_SAMPLING.top_k, description="0 이상의 정수로 적어 주세요.")
     top_p: FiniteFloat = Field(default=_SAMPLING.top_p, description="0보다 크고 1 이하인 숫자로 적어 주세요.")
