@@ -63,6 +63,7 @@ PRIVATE = frozenset({Name.PRIVACY, Name.CONSENT, Name.WITHDRAW, Name.MYDATA, Nam
 HELP = """\
 저는 사람이 아니라 AI 말벗이에요. 그냥 편하게 말을 걸어 주세요.
 
+/start  처음 인사를 다시 나눠요.
 /persona  제가 누구인지 보여 드려요.
 /persona 내 이름은 토리다. 나는 전주에 산다.  이렇게 쓰면 그 사람이 되어 볼게요(다섯 문장까지).
 /persona 기본  원래의 저로 돌아와요.

@@ -53,8 +53,8 @@ def settings_of(samplings: Sequence[Sampling], device: torch.device) -> Settings
 def choose_ids(logits: Tensor, ids: Tensor, suppressed: Tensor, settings: Settings, draws: Tensor) -> Tensor:
     """The next id of each row, int64 [rows].
 
-    `logits` float32 [rows, vocabulary]; `ids` int64 [rows, length], prompt and reply so far, shorter ones filled up
-    with any of their own ids; `suppressed` int64, ids never chosen, whose logits are lost; `draws` float32 [rows, 1], uniform
+    `logits` float32 [rows, vocabulary], changed in place; `ids` int64 [rows, length], prompt and reply so far, shorter
+    ones filled up with any of their own ids; `suppressed` int64, ids never chosen; `draws` float32 [rows, 1], uniform
     in [0, 1), which together with a row's logits decide its id, whoever its neighbours are. Rows of temperature 0
     take the likeliest id.
     """
@@ -78,7 +78,8 @@ def penalise(logits: Tensor, ids: Tensor, penalties: Tensor) -> Tensor:
 def shortlist(scores: Tensor, settings: Settings) -> tuple[Tensor, Tensor]:
     """Scores by temperature and ids, each [rows, k], likeliest first; -inf where top-k or top-p cut them.
 
-    Top-p is that of Holtzman et al. (2020). Only the longest top-k of the rows is sorted and drawn from, which for a large vocabulary is most of the time saved.
+    Top-p is that of Holtzman et al. (2020). Only the longest top-k of the rows is sorted and drawn from, which for a
+    large vocabulary is most of the time saved.
     """
     size = scores.shape[-1]
     values, ids = scores.topk(min(settings.top_k or size, size), dim=-1)

@@ -16,7 +16,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import BinaryIO, cast
 
 from model.errors import BadCheckpoint
@@ -97,8 +96,6 @@ def _serve(inbox: queue.SimpleQueue[ToWorker], send: Callable[[FromWorker], None
 
 def _load(config: EngineConfig) -> tuple[Backend, Retriever | None]:
     name = _BACKENDS.get(config.backend, config.backend)
-    if config.backend == "auto" and find_spec(name.split(":")[0]) is None:
-        name = _BACKENDS["torch"]
     module, _, function = name.partition(":")
     load = cast(Callable[[EngineConfig], Backend], getattr(importlib.import_module(module), function))
     return load(config), Retriever.load(config.retriever) if config.retriever is not None else None

@@ -26,11 +26,12 @@ def load(config: EngineConfig) -> Backend:
         else:
             _log.info("OpenVINO serves %s.", config.model)
             return backend
-    _log.warning("torch serves %s, more slowly than OpenVINO would: %s.", config.model, obstacle.rstrip("."))
     # Not at the top: where it is not needed, it is seconds of every start and 90 MB.
     from model.backends import torch_backend
 
-    return torch_backend.load(config)
+    reference = torch_backend.load(config)
+    _log.warning("torch serves %s, more slowly than OpenVINO would: %s.", config.model, obstacle.rstrip("."))
+    return reference
 
 
 def _obstacle(config: EngineConfig) -> str | None:

@@ -197,8 +197,9 @@ class TorchBackend:
             return None
         prompt = self.chat_format.encode(context, None, self._prompt_room(self._reply_tokens))
         sequences = [self._with_reply(prompt, text) for text in texts]
-        rows = RowCache(self.model.shape, self._memory)
-        rows.fit(len(sequences), max(len(ids) for ids, _ in sequences))
+        longest = max(len(ids) for ids, _ in sequences)
+        rows = RowCache(self.model.shape, len(sequences) * longest * self.model.shape.position_bytes)
+        rows.fit(len(sequences), longest)
         spans = []
         for ids, kinds in sequences:
             row = Row()

@@ -31,7 +31,7 @@ def test_a_second_turn_holds_the_first_and_its_answer_whatever_its_length(prompt
 
 def test_an_answer_without_room_for_what_follows_is_one_sentence(prompts: Prompts) -> None:
     (prompt,) = prompts.first(1)
-    with pytest.raises(BenchmarkError, match="too long"):
+    with pytest.raises(BenchmarkError, match="longer"):
         prompts.second(prompt, " ".join(["가"] * TINY.second_tokens))
 
 

@@ -89,7 +89,7 @@ def uncached(checkpoint: Checkpoint, context: DialogueContext, sampling: Samplin
             with torch.inference_mode():
                 hidden = checkpoint.model.transformer(ids, token_type_ids=types, use_cache=False).last_hidden_state
                 logits = checkpoint.model.lm_head(hidden[:, -1])
-            token = int(choose_ids(logits, ids, suppressed, settings, torch.tensor([[draft.draw()]])))
+                token = int(choose_ids(logits, ids, suppressed, settings, torch.tensor([[draft.draw()]])))
             if token == checkpoint.chat_format.eos_id:
                 draft.finish = Finish.STOP
             else:
