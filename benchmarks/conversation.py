@@ -19,6 +19,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.echo_bot import answer_to
+from benchmarks.lines import unlike
 from benchmarks.stage import ECHO, PLATFORMS, REAL, Stage
 from bot.commands import WAIT
 from model.files import write_json
@@ -78,7 +79,7 @@ async def _say_all(
     for number in range(messages):
         order = rng.sample(range(people), people)
         for person in order:
-            text = rng.choice(_LINES) if real else f"{person}의 {number}번째 이야기"
+            text = rng.choice(_LINES) if real else unlike(people * number + person)
             said.append(Said(_FIRST_PERSON + person, text, clock()))
             await stage.say(platform, _FIRST_PERSON + person, text)
             await asyncio.sleep(rng.expovariate(rate) if rate else 0)

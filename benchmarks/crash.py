@@ -19,6 +19,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.echo_bot import answer_to
+from benchmarks.lines import unlike
 from benchmarks.stage import PLATFORMS, Stage
 from model.files import write_json
 
@@ -60,10 +61,10 @@ async def crash(kills: int, messages: int, seed: int = 0) -> dict[str, Outcome]:
         try:
             for number in range(messages):
                 if number == opening:
-                    # Of a Discord conversation in which it never was a bot cannot know: all are opened before the kills.
+                    # A bot cannot know of a Discord conversation it never was in: all are opened before the kills.
                     await _until_answered(stage, opening)
                 for platform in PLATFORMS:
-                    await stage.say(platform, 1000 + number % PEOPLE, said(number))
+                    await stage.say(platform, 1000 + number % PEOPLE, unlike(number))
                 await asyncio.sleep(_PACE)
                 for _ in range(moments[number]):
                     await asyncio.sleep(rng.uniform(0, 0.1))
@@ -75,7 +76,7 @@ async def crash(kills: int, messages: int, seed: int = 0) -> dict[str, Outcome]:
             process.terminate()
             await process.wait()
         shown = {platform: [each.text for each in stage.shown(platform)] for platform in PLATFORMS}
-    everything = [said(number) for number in range(messages)]
+    everything = [unlike(number) for number in range(messages)]
     return {platform: outcome(everything, texts, kills) for platform, texts in shown.items()}
 
 
@@ -86,7 +87,7 @@ def said(number: int) -> str:
 
 async def _until_answered(stage: Stage, count: int) -> None:
     for platform in PLATFORMS:
-        answers = [answer_to(said(number)) for number in range(count)]
+        answers = [answer_to(unlike(number)) for number in range(count)]
         if not await stage.until_answered(platform, answers, _PATIENCE_SECONDS):
             print(f"{platform}: not everything was answered within {_PATIENCE_SECONDS:.0f} s", file=sys.stderr)
 
