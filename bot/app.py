@@ -189,6 +189,8 @@ async def run(settings: Settings, engine_starter: StartEngine = start_engine) ->
 
     def on_reply(message: IncomingMessage, entry_id: int | None, reply: Reply) -> None:
         metrics.replied(message.key.platform, reply, inbox.seconds_since(entry_id))
+        if reply.tokens:
+            metrics.generated(reply.tokens, reply.seconds)
 
     async with open_bot(settings, on_reply, metrics.crisis, engine_starter) as bot:
         limit = FloodLimit(settings.flood_burst, settings.flood_per_minute)

@@ -109,17 +109,24 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One possible reply. `score` is the ranker's (higher is better), None when nothing was ranked."""
+    """One possible reply. `score` is the ranker's (higher is better), None when nothing was ranked.
+
+    `tokens` is how many the model made for it, 0 for a line that was looked up.
+    """
 
     text: str
     source: Source
     finish: Finish
     score: float | None = None
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The chosen candidate, and what it was chosen from (best first). `seconds` is wall time in the engine."""
+    """The chosen candidate, and what it was chosen from (best first).
+
+    `seconds` is wall time in the engine from its start, the wait before it not counted; `tokens` all that were made.
+    """
 
     text: str
     source: Source
@@ -127,6 +134,7 @@ class Reply:
     finish: Finish
     seconds: float
     candidates: tuple[Candidate, ...] = ()
+    tokens: int = 0
 
 
 class Responder(Protocol):

@@ -85,9 +85,10 @@ class Answerer:
         if match is not None and match.similarity >= self._take:
             if request.streamed:
                 yield match.text
-            ranked = [_as_candidate(match)]
+            written, ranked = [], [_as_candidate(match)]
         elif request.streamed:
-            ranked = yield from self._written(request.context, replace(request.sampling, candidates=1), streamed=True)
+            written = yield from self._written(request.context, replace(request.sampling, candidates=1), streamed=True)
+            ranked = written
         else:
             found = [_as_candidate(match)] if match is not None else []
             written = yield from self._written(request.context, request.sampling, streamed=False, enough=bool(found))
@@ -100,6 +101,7 @@ class Answerer:
             finish=best.finish,
             seconds=time.monotonic() - began,
             candidates=tuple(ranked),
+            tokens=sum(candidate.tokens for candidate in written),
         )
 
     def _match(self, context: DialogueContext) -> Match | None:

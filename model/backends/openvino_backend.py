@@ -174,7 +174,9 @@ class OpenVinoGeneration:
     def candidates(self) -> list[Candidate]:
         """The candidates, once finished; scored where there are several."""
         decode = self._backend.chat_format.decode
-        return [Candidate(decode(row.ids), Source.GENERATOR, row.finish, row.score) for row in self._job.rows]
+        return [
+            Candidate(decode(row.ids), Source.GENERATOR, row.finish, row.score, len(row.ids)) for row in self._job.rows
+        ]
 
     def close(self) -> None:
         """Free everything; its blocks are free after the next step. Closing twice is no error."""

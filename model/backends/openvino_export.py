@@ -36,6 +36,8 @@ def main(checkpoint: str, chat_format: str, precision: str) -> None:
 def make(order: Order) -> Path:
     """Make the export unless it is there and whole; returns its folder. Raises BadCheckpoint, OSError without room."""
     key = order.key()
+    # Before anything is written: one that cannot be read leaves its folder as it was.
+    checkpoint = checkpoints.load(order.checkpoint, order.chat_format)
     for root in order.roots():
         try:
             root.mkdir(parents=True, exist_ok=True)
@@ -44,7 +46,7 @@ def make(order: Order) -> Path:
             continue  # a folder that may only be read
         with _locked(root):
             if read(root / key) is None:
-                _fill(order, root / key)
+                _fill(order, checkpoint, root / key)
         return root / key
     raise OSError(f"neither {order.roots()[0]} nor {order.roots()[1]} can be written")
 
@@ -57,9 +59,8 @@ def _locked(root: Path) -> Iterator[None]:
         yield
 
 
-def _fill(order: Order, folder: Path) -> None:
+def _fill(order: Order, checkpoint: Checkpoint, folder: Path) -> None:
     """Write the export so that `folder` appears whole, and drop what it replaces."""
-    checkpoint = checkpoints.load(order.checkpoint, order.chat_format)
     partial = Path(tempfile.mkdtemp(prefix=f".{order.family}", dir=folder.parent))
     try:
         # The head of a checkpoint of others was drawn at random; its scores mean nothing.

@@ -74,7 +74,7 @@ class TorchGeneration:
     def candidates(self) -> list[Candidate]:
         """The candidates, once finished."""
         return [
-            Candidate(self._format.decode(draft.ids), Source.GENERATOR, draft.finish, draft.score)
+            Candidate(self._format.decode(draft.ids), Source.GENERATOR, draft.finish, draft.score, len(draft.ids))
             for draft in self.drafts
         ]
 

@@ -42,6 +42,7 @@ async def test_a_reply_is_chosen_among_scored_candidates(engine: Engine) -> None
     assert len(reply.candidates) == 4
     assert all(candidate.score is not None for candidate in reply.candidates)
     assert reply.seconds > 0
+    assert reply.tokens == sum(candidate.tokens for candidate in reply.candidates) > 4
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -171,7 +171,7 @@ def test_a_near_match_is_taken_outright() -> None:
     backend = FakeBackend()
     pieces, reply = answer(backend, FixedLookup("책 읽고 있었어요.", 0.9))
     assert (reply.text, reply.source, reply.finish) == ("책 읽고 있었어요.", Source.RETRIEVER, Finish.STOP)
-    assert (pieces, backend.samplings) == ([], [])
+    assert (pieces, backend.samplings, reply.tokens) == ([], [], 0)
 
 
 def test_a_near_match_is_streamed_in_one_piece() -> None:
