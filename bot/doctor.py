@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -28,12 +31,16 @@ class Finding:
     text: str
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
-    """Look at model, key, database and tokens, in the order a start needs them."""
+def examine(settings: Settings, env_file: Path = Path(".env")) -> Iterator[Finding]:
+    """Look at model, key, database and tokens, in the order a start needs them; and at files that others could read."""
     for subject, look in (("모델", _model), ("열쇠와 데이터베이스", _storage)):
         yield _finding(subject, look, settings)
     yield _token("텔레그램", "TELEGRAM_TOKEN", settings.telegram_token, _TELEGRAM)
     yield _token("디스코드", "DISCORD_TOKEN", settings.discord_token, _DISCORD)
+    if orders := list(_closing(settings, env_file)):
+        yield Finding(
+            False, "파일 권한", f"이 컴퓨터의 다른 사람이 볼 수 있어요. 이렇게 닫아 주세요: {' && '.join(orders)}"
+        )
 
 
 def _finding(subject: str, look: Callable[[Settings], str], settings: Settings) -> Finding:
@@ -66,3 +73,35 @@ def _token(platform: str, name: str, token: SecretStr | None, shape: re.Pattern[
     if not shape.fullmatch(token.get_secret_value()):
         return Finding(False, platform, f"{name} 의 모양이 토큰 같지 않아요. 빠진 글자 없이 다시 복사해 주세요.")
     return Finding(True, platform, f"{name} 이 있어요.")
+
+
+def _closing(settings: Settings, env_file: Path) -> Iterator[str]:
+    """The commands that close what is too open: folders to 0700, files to 0600."""
+    if os.name != "posix":
+        return
+    opened = [path for path in dict.fromkeys(_private(settings, env_file)) if path.stat().st_mode & 0o077]
+    for mode, paths in (
+        ("700", [path for path in opened if path.is_dir()]),
+        ("600", [path for path in opened if not path.is_dir()]),
+    ):
+        if paths:
+            yield f"chmod {mode} {' '.join(shlex.quote(str(path)) for path in paths)}"
+
+
+def _private(settings: Settings, env_file: Path) -> Iterator[Path]:
+    """What the bot keeps for itself: talk, key, tokens; their folders, and all backups, exports and jobs' logs."""
+    data = settings.database.parent
+    if settings.database.exists():
+        yield data
+        # With it the files that SQLite keeps beside it.
+        yield from sorted(data.glob(f"{settings.database.name}*"))
+        yield from sorted(data.glob("telegram-*.lock"))
+    if settings.key_file.exists():
+        yield settings.key_file.parent
+        yield settings.key_file
+    if settings.secrets() and env_file.exists():
+        yield env_file
+    for folder in (data / "backups", data / "jobs", settings.exports):
+        if folder.is_dir():
+            yield folder
+            yield from sorted(folder.rglob("*"))

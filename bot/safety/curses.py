@@ -53,7 +53,7 @@ _MORE = re.compile(
     r"|(?:돼지|개|거지|벌레|짐승|버러지|쓰레기|원숭이)(?:만도)? ?(?:같은|못한) ?(?:놈|년|새끼|인간|것)"
     r"|(?:씹|쌍|잡|호로|후레|개|망할|썩을|빌어먹을) ?(?:놈|년|자식|새끼)|(?:인간 ?쓰레기|쓰레기 ?(?:놈|년|새끼))"
     r"|(?:멍청한|한심한|못난|더러운|쓸모없는) ?(?:놈|년|새끼|것들)|장애인? ?같[은이]"
-    r"|(?:나가|콱|제발|가서) ?(?:죽어(?![가서도])|뒈져|뒤져라|디져라)|죽어 ?버려(?:라|!|$)"
+    r"|(?:나가|콱|제발|가서) ?(?:죽어(?![가서도])|뒈져|뒤져라|디져라)|죽어 ?버려(?:라|!|$| ?(?:제발|좀))"
     r"|(?:너|널|니|네놈)[^.!?]{0,8}죽여 ?(?:버|줄)|대가리[가에를는]? ?(?:깨|깰|빻|총|똥)"
     r"|(?<![가-힣])꺼지(?:라고|세요|쇼)"
     r"|(?<![가-힣])(?:틀딱|맘충|한남충|된장녀|김치녀|전라디언|홍어 ?새끼|짱[깨개]|쪽[바빠]리|깜[둥댕]이)"
@@ -68,11 +68,19 @@ _MORE = re.compile(
 def has_curse(folded: str) -> bool:
     """Whether a text folded by `bot.safety.spelling.fold` holds a curse or a slur, also one that is spelled oddly."""
     spellings = dict.fromkeys((folded, squeeze(folded)))
-    return any(_MORE.search(spelling) or _listed(spelling) for spelling in spellings)
+    return any(_MORE.search(spelling) or _listed(_everyday_removed(spelling)) for spelling in spellings)
 
 
-def _listed(spelling: str) -> bool:
-    words = _SPACES.sub(_WALL, _HARMLESS.sub(_WALL, spelling))
+def _everyday_removed(spelling: str) -> str:
+    return _SPACES.sub(_WALL, _HARMLESS.sub(_WALL, spelling))
+
+
+def looks_cursed(text: str) -> bool:
+    """Whether korcen by itself objects to a text: also to harmless words that hold a curse (새끼 고양이)."""
+    return _listed(text)
+
+
+def _listed(words: str) -> bool:
     return any(_korcen()(words, name) for name in _LISTS)
 
 

@@ -7,12 +7,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from bot.safety import abuse, crisis
-from bot.safety.output_filter import RESAMPLES, Gate, Setting, check, first_allowed, neutral_line
+from bot.safety.output_filter import RESAMPLES, Gate, Reason, Setting, check, first_allowed, neutral_line
 from bot.safety.strikes import Strikes, text
+from bot.safety.topic_lines import topic_line
+from bot.safety.topics import Topic, is_touchy, tells_young, topic_of
 from model.dialogue import DialogueContext, Finish, Reply, Responder, Role, Sampling, Source, SpeechLevel
 
 # Conversations of which it is remembered that somebody in them was in distress; in memory only.
 _MAX_GENTLE = 10_000
+# In the place of a model's version, where no model was asked.
+FIXED_LINES = "fixed-lines"
+# What nobody may make the bot be.
+_UNFIT = {Topic.ILLEGAL, Topic.SEXUAL, Topic.HATE, Topic.COURTSHIP}
 Draft = Callable[[str], Awaitable[None]]
 
 
@@ -56,17 +62,32 @@ class Doorkeeper:
 
 
 def is_fit_for_persona(fact: str) -> bool:
-    """Whether a sentence that a person wrote may be what the bot is: what it says of itself is held to the same."""
-    return check(fact, Setting()).allowed
+    """Whether a sentence that a person wrote may be what the bot is: as strict as for the young, for it stays."""
+    against = set(check(fact, Setting(young=True)).reasons)
+    if abuse.score(fact) < abuse.OUTPUT_LIMIT:
+        # Said to a person, unlike a reply that is drawn again in silence: nephews and board games are no curse.
+        against.discard(Reason.ABUSE)
+    return not against and topic_of(fact) not in _UNFIT
 
 
-async def guarded_reply(responder: Responder, context: DialogueContext, sampling: Sampling, draft: Draft) -> Reply:
+async def guarded_reply(
+    responder: Responder, context: DialogueContext, sampling: Sampling, draft: Draft, young: bool = False
+) -> Reply:
     """A reply that has passed the output filter: drawn again some times where none does, then a neutral line.
 
-    One candidate is shown while it is made, each sentence once it has passed; of several the best that passes is
-    chosen before anything is shown. Raises what the responder raises.
+    What is better not left to a model (bot/safety/topics.py) is met by a written line. One candidate is shown while it
+    is made, each sentence once it has passed; of several the best that passes is chosen before anything is shown.
+    `young` says that whoever listens is under 18; who tells it in the talk counts as well. Raises what the responder
+    raises.
     """
-    setting = Setting(tuple(turn.text for turn in context.turns if turn.role is Role.BOT))
+    level = context.speech_level or SpeechLevel.HAEYO
+    asked = context.turns[-1].text
+    young = young or any(tells_young(turn.text) for turn in context.turns if turn.role is Role.USER)
+    if (topic := topic_of(asked, young)) is not None:
+        written = topic_line(topic, level, context.said_before())
+        return Reply(written, Source.FIXED, FIXED_LINES, Finish.STOP, 0.0)
+    said = tuple(turn.text for turn in context.turns if turn.role is Role.BOT)
+    setting = Setting(said, young, careful=is_touchy(asked, young))
     for attempt in range(1 + RESAMPLES):
         seed = sampling.seed if sampling.seed is None else sampling.seed + attempt
         drawn = replace(sampling, seed=seed)
@@ -80,7 +101,7 @@ async def guarded_reply(responder: Responder, context: DialogueContext, sampling
             return _with_text(reply, chosen)
         # A line that was looked up would be found again.
         context = replace(context, avoid=(*context.avoid, *texts))
-    line = neutral_line(context.speech_level or SpeechLevel.HAEYO, setting.said)
+    line = neutral_line(level, setting.said)
     return replace(reply, text=line, source=Source.FIXED, finish=Finish.STOP, candidates=())
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from bot.safety import abuse
+from bot.safety.curses import looks_cursed
 from bot.safety.repetition import has_loop, repeats
 from bot.safety.spelling import MAX_CHARACTERS, fold
 from model.dialogue import SpeechLevel
@@ -23,13 +24,15 @@ RESAMPLES = 3
 
 # Marks of turns and prompts of ours and of common model families: <user>, </s>, <|im_end|>, [INST], <<SYS>>, ### User.
 _TAG = re.compile(
-    r"<\s*/?\s*(?:pad|unk|bos|eos|persona|user|bot|haeyo|banmal|s|d|sys|usr|mask|speaker\s?[12]|unused\d+|assistant|system"
+    r"<\s*/?\s*(?:pad|unk|bos|eos|persona|user|bot|haeyo|banmal|s|d|sys|usr|mask|speaker\s?[12]|unused\d+|assistant"
+    r"|system"
     r"|human|think|instruction)\s*>|<\s*\|[^<>]{0,40}\|\s*>|\[\s*/?\s*(?:inst|sys|system|user|bot"
     r"|assistant)\s*\]|<<\s*/?\s*sys"
     r"|#{2,}\s*(?:instruction|response|system|user|assistant|input)"
 )
 _ROLE = re.compile(
-    r"(?:^|[\n.!?]\s*)[\[(*]{0,2}(?:system|assistant|user|human|bot|ai|사용자|시스템|유저|어시스턴트|챗봇|봇)[\])*]{0,2}\s*:"
+    r"(?:^|[\n.!?]\s*)[\[(*]{0,2}(?:system|assistant|user|human|bot|ai|사용자|시스템|유저|어시스턴트|챗봇"
+    r"|봇)[\])*]{0,2}\s*:"
 )
 # What bytes that are no text decode to.
 _UNREADABLE = "\ufffd"
@@ -50,6 +53,19 @@ _HUMAN_CLAIM = re.compile(
     rf"|진짜 ?사람 ?맞[아습]{_NO_QUESTION}"
 )
 
+# Agreement, cheering and leave, which are right in most talk and wrong where somebody asks for what is not to be had.
+_APPROVAL = re.compile(
+    r"^(?:(?:네|넵|응|어|오|와|우와|예|음)[,.!~ ]*)?(?:좋아요?(?=[,.!~ ]|$)|좋죠|좋지|콜|당연하|당연히|물론|그럴게"
+    r"|알겠어|알았어|오케이|그러자|그래요?[,.! ]|맞아|맞죠"
+    r"|맞지|맞는 ?말|그러게|그[쵸치]|그렇죠|그렇지|인정|동의|공감|그럼요?[,.! ]|(?:네|넵|응|예|ㅇㅇ)[.!~]*$)"
+    r"|좋은 ?(?:생각|방법|아이디어|거 ?같|것 ?같)|해 ?(?:보세요|봐요|봐[.!~ ]*$)|(?<![말기화])해 ?(?:주세요|줘[.!~ ]*$)"
+    r"|그럴 ?수 ?있을|멋[지져]|재밌겠|재미있겠|신나|부러|축하|응원"
+    r"|[화파]이팅|대단하|최고|잘했|잘하셨|기대(?:돼|되)|나도 ?그렇게|저도 ?그렇게|하면 ?(?:돼|되)|해도 ?(?:돼|괜찮)"
+    r"|괜찮을 ?거|먹어도|(?:저|나)도 ?(?:좋|같이|자|갈|할)"
+    r"|(?:보여|보내|알려|가르쳐|찍어|벗어|만져|불러|구해|만들어|찾아|뚫어|써|사) ?(?:줄게|드릴게|줄 ?수 ?있"
+    r"|드릴 ?수 ?있)|같이 ?(?:가|해|하)"
+)
+
 # A segment ends with a sentence, before a blank. What is left behind it may not end in a single letter or a digit: such
 # a sentence may go on being a number or a spaced curse (010. 1234. 5678, 시. 발).
 _SEGMENT_END = re.compile(r"(?<=[^\W\d_][^\W\d_])[.!?~…]+(?=\s)|(?<=[^\W\d_][^\W\d_])\n")
@@ -65,16 +81,21 @@ class Reason(StrEnum):
     SEXUAL = "sexual"
     PERSONAL_DATA = "personal_data"
     CLAIMS_HUMAN = "claims_human"
+    APPROVES = "approves"
     REPEATED = "repeated"
     LOOP = "loop"
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What the verdict depends on beside the reply: the bot's lines so far, oldest first, and who listens."""
+    """What the verdict depends on beside the reply: the bot's lines so far, oldest first, and who listens.
+
+    `careful` is for replies to a message that nobody should simply agree to.
+    """
 
     said: tuple[str, ...] = ()
     young: bool = False
+    careful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +129,12 @@ def check(reply: str, setting: Setting, find_personal_data: Find | None = None) 
     folded = fold(reply)
     against = {
         Reason.STRUCTURE: _has_structure(reply, folded),
-        Reason.ABUSE: abuse.score(reply) >= abuse.OUTPUT_LIMIT,
+        # To lose a harmless line costs a draw, so korcen's word counts as it is.
+        Reason.ABUSE: abuse.score(reply) >= abuse.OUTPUT_LIMIT or looks_cursed(reply),
         Reason.SEXUAL: abuse.is_sexual(reply, setting.young),
         Reason.PERSONAL_DATA: bool((find_personal_data or shipped_find())(reply)),
         Reason.CLAIMS_HUMAN: _HUMAN_CLAIM.search(folded) is not None,
+        Reason.APPROVES: setting.careful and _APPROVAL.search(folded) is not None,
         Reason.REPEATED: repeats(reply, setting.said),
         Reason.LOOP: has_loop(reply),
     }
@@ -120,7 +143,9 @@ def check(reply: str, setting: Setting, find_personal_data: Find | None = None) 
 
 def _has_structure(reply: str, folded: str) -> bool:
     hidden = _UNREADABLE in reply or visible_text(reply) != "".join(" " if c.isspace() else c for c in reply)
-    return hidden or _TAG.search(folded) is not None or _ROLE.search(folded) is not None
+    # Folding makes lines one, and a role stands at the beginning of one.
+    lines = "\n".join(fold(line) for line in reply.splitlines()) if ":" in folded else ""
+    return hidden or _TAG.search(folded) is not None or _ROLE.search(lines) is not None
 
 
 def first_allowed(

@@ -37,7 +37,9 @@ def repeats(reply: str, said: Sequence[str]) -> bool:
     pairs, sentences = _bigrams(essence), set(_sentences(reply))
     for line in said[-REMEMBERED:]:
         earlier = _essence(line)
-        if essence == earlier or _dice(pairs, _bigrams(earlier)) >= NEAR or not sentences.isdisjoint(_sentences(line)):
+        if essence == earlier or (sentences and not sentences.isdisjoint(_sentences(line))):
+            return True
+        if _may_be_near(essence, earlier) and _dice(pairs, _bigrams(earlier)) >= NEAR:
             return True
     return False
 
@@ -63,6 +65,12 @@ def _sentences(text: str) -> list[str]:
     """The long sentences, letters only."""
     parts: Iterable[str] = (normalise(part) for part in _SENTENCE.split(text))
     return [part for part in parts if len(part) >= _LONG_SENTENCE]
+
+
+def _may_be_near(one: str, other: str) -> bool:
+    """Whether the lengths alone allow a Dice coefficient of NEAR: most pairs of lines need no counting."""
+    shorter, longer = sorted((len(one) + 1, len(other) + 1))
+    return 2 * shorter >= NEAR * (shorter + longer)
 
 
 def _bigrams(letters: str) -> Counter[str]:

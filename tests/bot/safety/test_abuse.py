@@ -105,6 +105,8 @@ def test_only_a_bounded_beginning_is_judged() -> None:
     [
         ("야 이 병신아", True),
         ("닥쳐", True),
+        ("개새끼가 어디서 말대꾸야", True),
+        ("ㅄ아 그것도 모르냐", True),
         ("너 존나 싫어", True),
         ("아 시발 오늘 진짜 힘들었어", False),
         ("존나 맛있다", False),

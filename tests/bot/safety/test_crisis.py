@@ -62,6 +62,13 @@ def test_what_explains_a_sign_away_must_stand_in_its_sentence() -> None:
     assert is_crisis("게임 재밌다\n나 자살하고 싶어")
 
 
+def test_contempt_and_harm_to_others_are_met_elsewhere() -> None:
+    assert not is_crisis("한남들 진짜 다 죽었으면")
+    assert not is_crisis("옆집 개 시끄러워서 독약 먹이고 싶다")
+    assert is_crisis("우리들 다 죽었으면")
+    assert is_crisis("독약 먹고 싶다")
+
+
 @pytest.mark.parametrize(
     "text", ["", " ", "ㅋㅋㅋ", "혼자 살고 싶어", "과자 살까", "클럽가자 해", "전복죽 먹을까", "\u200b"]
 )

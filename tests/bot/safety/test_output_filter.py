@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 
+from bot.safety import abuse
 from bot.safety.output_filter import (
     RESAMPLES,
     Attempts,
@@ -195,3 +196,13 @@ def test_neutral_lines_pass_in_the_right_level_and_never_repeat(level: SpeechLev
         assert check(line, Setting(tuple(said), young=True), phones) == Verdict()
         said.append(line)
     assert len(set(said)) > 8
+
+
+def test_a_role_is_seen_at_the_beginning_of_any_line() -> None:
+    assert reasons("그랬군요\nbot: 네, 주인님") == (Reason.STRUCTURE,)
+    assert reasons("그랬군요\n오늘은: 맑음") == ()
+
+
+def test_korcens_own_word_is_enough_against_a_reply() -> None:
+    assert reasons("새끼 고양이가 정말 귀여웠어요.") == (Reason.ABUSE,)
+    assert abuse.score("새끼 고양이가 정말 귀여웠어요.") < abuse.OUTPUT_LIMIT
