@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -31,6 +31,7 @@ class StoredConversation:
     id: int
     persona: tuple[str, ...] | None
     speech_level: SpeechLevel | None
+    check_in: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,8 @@ class Conversations(StoreBase):
     @to_its_end
     async def conversation(self, key: ConversationKey) -> StoredConversation:
         """The conversation of `key`, from now on stored if it was not."""
-        columns = (conversations.c.id, conversations.c.persona, conversations.c.speech_level)
+        own = conversations.c
+        columns = (own.id, own.persona, own.speech_level, own.check_in)
         # Looked for first: a write would cost every message a flush to disk.
         async with self._transaction(only_reads=True) as connection:
             row = (await connection.execute(select(*columns).where(is_key(key)))).one_or_none()
@@ -110,6 +112,7 @@ class Conversations(StoreBase):
             id=row.id,
             persona=None if row.persona is None else tuple(json.loads(self._cipher.decrypt(row.persona, _PERSONA))),
             speech_level=None if row.speech_level is None else SpeechLevel(row.speech_level),
+            check_in=row.check_in,
         )
 
     @to_its_end
@@ -124,6 +127,22 @@ class Conversations(StoreBase):
         """Fix the conversation's speech level, or with None leave it open again."""
         async with self._transaction() as connection:
             await _write_conversation(connection, key, self._now(), {"speech_level": level and level.value})
+
+    @to_its_end
+    async def set_check_in(self, key: ConversationKey, wanted: bool) -> None:
+        """Let the bot write first in the conversation, or not."""
+        async with self._transaction() as connection:
+            await _write_conversation(connection, key, self._now(), {"check_in": wanted})
+
+    @to_its_end
+    async def silent(self, after: datetime, before: datetime) -> list[tuple[ConversationKey, datetime]]:
+        """Conversations in which the bot may write first, last touched between the two times, and when."""
+        own = conversations.c
+        columns = (own.platform, own.chat_id, own.thread_id, _last_touched().label("last"))
+        which = and_(own.check_in, _last_touched() > after, _last_touched() <= before)
+        async with self._transaction(only_reads=True) as connection:
+            rows = (await connection.execute(select(*columns).where(which).order_by(own.id))).all()
+        return [(ConversationKey(row.platform, row.chat_id, row.thread_id), row.last) for row in rows]
 
     @to_its_end
     async def history(self, key: ConversationKey, limit: int) -> History:
@@ -160,13 +179,16 @@ class Conversations(StoreBase):
     ) -> Recorded:
         """Record another reply, and put it (and what was said) in the place of the kept turns `old`.
 
-        Turns deleted meanwhile stay deleted: then `turns` of the result is None.
+        Turns deleted meanwhile stay deleted: then `turns` of the result is None. Whoever asks for the other reply, what
+        was said stays its author's, who agreed to its use, and as old as it is.
         """
         async with self._transaction() as connection:
             conversation_id = await _write_conversation(connection, key, exchange.at, {})
             reply_id = await self._record(connection, conversation_id, exchange, pending)
             there = old is not None
-            for turn_id, row in zip(astuple(old) if old else (), self._turns(exchange, reply_id), strict=False):
+            said, replied = self._turns(exchange, reply_id)
+            del said["person"], said["created_at"], replied["person"]
+            for turn_id, row in zip(astuple(old) if old else (), (said, replied), strict=False):
                 mine = and_(turns.c.id == turn_id, turns.c.conversation_id == conversation_id)
                 there = bool((await connection.execute(update(turns).where(mine).values(row))).rowcount) and there
         return Recorded(reply_id, old if there else None)
@@ -178,6 +200,13 @@ class Conversations(StoreBase):
             cleared = update(conversations).where(is_key(key)).values(turn_count=0, updated_at=self._now())
             conversation_id = await connection.scalar(cleared.returning(conversations.c.id))
             await connection.execute(delete(turns).where(turns.c.conversation_id == conversation_id))
+
+    @to_its_end
+    async def forget_idle(self, before: datetime) -> int:
+        """Delete conversations in which nothing was said since then, with all that hangs on them; return how many."""
+        async with self._transaction() as connection:
+            idle = delete(conversations).where(_last_touched() < before)
+            return (await connection.execute(idle)).rowcount
 
     @to_its_end
     async def move(self, platform: str, old_chat_id: str, new_chat_id: str) -> None:
@@ -270,6 +299,13 @@ def _new_row(key: ConversationKey, at: datetime) -> dict[str, Any]:
 def is_key(key: ConversationKey) -> ColumnElement[bool]:
     """The row of the conversation `key`."""
     return and_(*(column == value for column, value in zip(_KEY, astuple(key), strict=True)))
+
+
+def _last_touched() -> ColumnElement[datetime]:
+    """When a conversation last had a reply or a change of its settings; where nothing is kept only replies tell."""
+    replied = select(func.max(replies.c.created_at)).where(replies.c.conversation_id == conversations.c.id)
+    newest = func.coalesce(replied.correlate(conversations).scalar_subquery(), conversations.c.created_at)
+    return case((newest > conversations.c.updated_at, newest), else_=conversations.c.updated_at)
 
 
 def count_turns(conversation_id: int) -> ColumnElement[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bot.store.base import utc_now
-from bot.store.consents import Consents
 from bot.store.conversations import (
     Exchange,
     History,
@@ -16,6 +15,7 @@ from bot.store.conversations import (
 )
 from bot.store.entries import Entries
 from bot.store.judgements import Judgements
+from bot.store.sharing import Sharing
 
 __all__ = [
     "Exchange",
@@ -31,5 +31,5 @@ __all__ = [
 ]
 
 
-class Store(Consents, Entries, Judgements):
-    """Conversations, consents, the inbox and feedback: `async with Store.open(path, cipher) as store`."""
+class Store(Sharing, Entries, Judgements):
+    """Conversations, consents, sharing, the inbox and feedback: `async with Store.open(path, cipher) as store`."""

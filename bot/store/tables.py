@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     DateTime,
     Dialect,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.types import TypeDecorator
 
@@ -61,6 +63,7 @@ conversations = Table(
     Column("thread_id", Text, nullable=False),
     Column("persona", LargeBinary),  # an encrypted JSON list; NULL is the default persona
     Column("speech_level", Text),
+    Column("check_in", Boolean, nullable=False, server_default=false()),  # the bot may write first
     Column("turn_count", Integer, nullable=False),  # kept here, as COUNT(*) would read the whole history
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
@@ -160,5 +163,43 @@ consents = Table(
     Column("policy_version", Integer, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Index(None, "person", "purpose", "id"),
+    sqlite_autoincrement=True,
+)
+
+# What went into which export of talk that people share for training; committed before the export is seen anywhere.
+exports = Table(
+    "exports",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("policy", Text, nullable=False),  # the policy versions that its people agreed to, "1" or "1,2"
+    Column("permission", Text),  # what Discord permitted in writing, where anything
+)
+
+exported_turns = Table(
+    "exported_turns",
+    metadata,
+    Column("export", Text, ForeignKey(exports.c.name, ondelete="CASCADE"), primary_key=True),
+    Column("turn_id", _Id, primary_key=True),  # no foreign key: the record outlives the turn
+    Column("person", Text, nullable=False),
+    Column("platform", Text, nullable=False),
+    Column("permission", Text),
+    # Discord's developer policy forbids training on its messages, whatever their authors say.
+    CheckConstraint("platform <> 'discord' OR permission IS NOT NULL", name="ck_exported_turns_discord"),
+    # The terminal is never asked for consent.
+    CheckConstraint("platform <> 'console'", name="ck_exported_turns_console"),
+    Index(None, "person"),
+)
+
+# Whose talk must leave every export and model: people who forgot or took back what the exports hang on.
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("person", Text, nullable=False),
+    Column("scope", Text, nullable=False),  # sharing.Scope
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("applied_at", UtcDateTime),  # NULL until the exports and models were gone through
+    Index(None, "person"),
     sqlite_autoincrement=True,
 )

@@ -44,7 +44,7 @@ def next_revision(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     def pretend(*body: str) -> None:
         folder = tmp_path_factory.mktemp("next") / "migrations"
         shutil.copytree(MIGRATIONS, folder)
-        head = ("import sqlalchemy as sa", "from alembic import op", "revision = 'next'", "down_revision = '0002'")
+        head = ("import sqlalchemy as sa", "from alembic import op", "revision = 'next'", "down_revision = '0004'")
         lines = (*head, "def upgrade():", *(f"    {line}" for line in body))
         (folder / "versions/r9999_next.py").write_text("\n".join(lines) + "\n", encoding="utf-8")
         monkeypatch.setattr(database, "MIGRATIONS", folder)

@@ -5,6 +5,7 @@ import asyncio
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta, timezone
 from pathlib import Path
 
@@ -18,8 +19,9 @@ from sqlalchemy.sql import ClauseElement
 from bot.errors import WrongKey
 from bot.messages import Answer, ConversationKey, Feedback, IncomingMessage, Judgement
 from bot.store.cipher import Cipher
-from bot.store.consents import Purpose
+from bot.store.consents import Purpose, Scope
 from bot.store.entries import State
+from bot.store.sharing import ExportedTurn
 from bot.store.store import Exchange, History, Store
 from model.dialogue import Role, Source, SpeechLevel
 from tests.bot.store.helpers import CHAT, NOON, say, texts
@@ -296,10 +298,21 @@ async def test_statements_are_portable(store: Store) -> None:
     await store.decide("p", Purpose.MEMORY, True, 1)
     await store.decisions("p")
     await store.everything("p")
-    await store.forget_turns("p")
-    await store.forget_feedback("p")
+    await store.decide("p", Purpose.TRAINING, True, 1)
+    await store.shared("p", NOON, {"console"})
+    turn = ExportedTurn(recorded.turns.said if recorded.turns else 0, "p", "telegram")
+    assert await store.record_export("e", NOON, [turn], await store.grants())
+    await store.export_names()
+    await store.withdraw("p", [Purpose.TRAINING], 1)
+    (tombstone,) = await store.tombstones()
+    await store.exports_of(tombstone)
+    await store.waiting_tombstones()
+    await store.applied([tombstone])
+    await store.drop_tombstones(NOON)
+    await store.bury_again([replace(tombstone, scope=Scope.FORGET)])
+    await store.forget("p", 1)
     await store.clear_history(CHAT)
     await store.move("telegram", "42", "43")
-    await store.forget_conversation(CHAT)
+    await store.forget("p", 1, CHAT, "e7")
     assert len(statements) > 40
     assert sum("ON CONFLICT (platform, event_id) DO" in text for text in statements) == 1
