@@ -9,6 +9,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from bot import app
 from bot.settings import Settings, load_settings
@@ -30,6 +31,9 @@ class Echo:
     model_version = "echo"
     running = 0
     waiting = 0
+
+    async def swap(self, model: Path) -> None:
+        """There is no model."""
 
     async def reply(self, context: DialogueContext, sampling: Sampling) -> Reply:
         """What was said, with an exclamation mark."""

@@ -21,6 +21,8 @@ from tests.stand_ins.telegram import TelegramStandIn
 ECHO = ("-m", "benchmarks.echo_bot")
 REAL = ("-m", "bot", "run")
 PLATFORMS = ("telegram", "discord")
+# The bot's, and that of every program that reads its database.
+KEY = base64.b64encode(bytes(32)).decode()
 _READY_SECONDS = 120.0
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -35,12 +37,12 @@ class Shown:
 
 
 class Stage:
-    """Both stand-ins, which stay, and one bot after another over the same database."""
+    """Both stand-ins, which stay, and one bot after another over the same database, `malbeot.db` in `folder`."""
 
     def __init__(self, telegram: TelegramStandIn, discord: DiscordStandIn, folder: Path) -> None:
         self.telegram = telegram
         self.discord = discord
-        self._folder = folder
+        self.folder = folder
 
     @classmethod
     @asynccontextmanager
@@ -61,14 +63,14 @@ class Stage:
             "DISCORD_TOKEN": DISCORD_TOKEN,
             "DISCORD_API_URL": self.discord.api_url,
             "DISCORD_GATEWAY_URL": self.discord.gateway_url,
-            "MALBEOT_KEY": base64.b64encode(bytes(32)).decode(),
-            "MALBEOT_DATABASE": str(self._folder / "malbeot.db"),
+            "MALBEOT_KEY": KEY,
+            "MALBEOT_DATABASE": str(self.folder / "malbeot.db"),
             "MALBEOT_HEALTH_PORT": "0",
             "MALBEOT_FLOOD_BURST": "100000",
             "MALBEOT_LOG_LEVEL": "ERROR",
             **settings,
         }
-        process = await asyncio.create_subprocess_exec(sys.executable, *program, cwd=self._folder, env=environment)
+        process = await asyncio.create_subprocess_exec(sys.executable, *program, cwd=self.folder, env=environment)
         await self.telegram.until(lambda: len(self.telegram.done["getMe"]) > greeted, _READY_SECONDS)
         await self.discord.until(lambda: len(self.discord.gateway.identified) > identified, _READY_SECONDS)
         return process

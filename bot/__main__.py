@@ -1,4 +1,4 @@
-"""The command line: `python -m bot` starts what is configured; `chat`, `run` and `doctor` are its verbs."""
+"""The command line: `python -m bot` starts what is configured; the commands are its verbs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,22 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from adapters.errors import AdapterError
 from bot import app as application
+from bot.backup import back_up
 from bot.doctor import examine
 from bot.errors import BotError
+from bot.flywheel import places
+from bot.flywheel import restore as put_back
 from bot.settings import load_settings
+from bot.status import status as look
+from bot.store.store import utc_now
 from model.errors import ModelError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help="말벗: 한국어 AI 말벗")
@@ -70,6 +77,35 @@ def doctor() -> None:
         print(f"{'✓' if finding.healthy else '✗'} {finding.subject}: {finding.text}")
     if not all(finding.healthy for finding in findings):
         raise typer.Exit(2)
+
+
+@app.command()
+def status() -> None:
+    """어떤 모델이 대답하는지, 사람들이 어떻게 여기는지, 때맞춰 하는 일은 어떤지 보여 줘요."""
+    with _plain_errors():
+        shown = asyncio.run(look(load_settings(), utc_now()))
+        Console().print(shown)
+
+
+@app.command()
+def backup() -> None:
+    """지금 백업해요. 말벗이 켜져 있어도 돼요."""
+    with _plain_errors():
+        settings = load_settings()
+        made = back_up(settings.database, places(settings).backups, application.open_cipher(settings), utc_now())
+        print(f"{made} 에 백업하고 되살아나는지 확인했어요.")
+
+
+@app.command()
+def restore(file: Annotated[Path, typer.Argument(help="data/backups 안의 백업 파일")]) -> None:
+    """백업을 되살려요. 말벗을 먼저 꺼 주세요."""
+    with _plain_errors():
+        settings = load_settings()
+        cipher = application.open_cipher(settings)
+        aside, forgotten = asyncio.run(put_back(settings, file, cipher, utc_now()))
+        print(f"{file} 을 되살렸어요. 그 뒤에 잊어 달라고 한 {forgotten}건도 다시 지웠어요.")
+        if aside is not None:
+            print(f"있던 데이터베이스는 {aside} 에 두었어요.")
 
 
 if __name__ == "__main__":

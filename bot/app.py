@@ -16,19 +16,25 @@ from typing import Protocol
 from adapters import console
 from adapters.errors import AdapterError
 from bot import logs
+from bot.canary import Canary
+from bot.check_ins import CheckIns
 from bot.commands import MENU, is_right
-from bot.conversation import ConversationManager, OnReply
+from bot.conversation import ConversationManager, OnReply, OtherResponder
 from bot.errors import BadSettings
+from bot.flywheel import Flywheel
 from bot.health import Check, serve_health
 from bot.inbox import Inbox
+from bot.job_log import JobLog, jobs_file
+from bot.jobs import Jobs, all_jobs
 from bot.limits import FloodLimit
 from bot.messages import IncomingMessage
 from bot.metrics import Metrics, Readings
+from bot.privacy import PRIVACY
 from bot.safety.crisis import is_crisis
 from bot.settings import Settings
 from bot.store.cipher import Cipher, load_key
 from bot.store.database import check_database
-from bot.store.store import Store
+from bot.store.store import Store, utc_now
 from model.dialogue import Reply, Responder
 from model.engine import Engine, EngineConfig
 from model.manifest import check_folder
@@ -110,6 +116,10 @@ class RunningEngine(Responder, Protocol):
         """The model that answers."""
         ...
 
+    async def swap(self, model: Path) -> None:
+        """Answer with the checkpoint in the folder `model` from now on (see `model.engine.Engine.swap`)."""
+        ...
+
 
 StartEngine = Callable[[Settings], AbstractAsyncContextManager[RunningEngine]]
 
@@ -134,11 +144,13 @@ async def open_bot(
     on_reply: OnReply = lambda message, entry_id, reply: None,
     on_crisis: Callable[[], None] = lambda: None,
     engine_starter: StartEngine = start_engine,
+    candidate: OtherResponder = lambda key: None,
 ) -> AsyncIterator[Bot]:
     """Engine, store and manager. What is wrong is found before anything is written.
 
     Raises BotError and ModelError, each a sentence that says what to do.
     """
+    privacy_text = settings.privacy_text() or PRIVACY
     starting = engine_starter(settings)
     if settings.database.exists():
         check_database(settings.database, open_cipher(settings))
@@ -150,6 +162,8 @@ async def open_bot(
             suggestions=settings.suggestions,
             on_reply=on_reply,
             on_crisis=on_crisis,
+            candidate=candidate,
+            privacy_text=privacy_text,
         )
         yield Bot(engine, store, manager)
 
@@ -192,12 +206,18 @@ async def run(settings: Settings, engine_starter: StartEngine = start_engine) ->
         if reply.tokens:
             metrics.generated(reply.tokens, reply.seconds)
 
-    async with open_bot(settings, on_reply, metrics.crisis, engine_starter) as bot:
+    canary = Canary(settings.models, settings.candidate_share, partial(_start_candidate, settings, engine_starter))
+    async with open_bot(settings, on_reply, metrics.crisis, engine_starter, canary.responder) as bot:
         limit = FloodLimit(settings.flood_burst, settings.flood_per_minute)
         inbox = Inbox(bot.store, bot.manager.answer, limit, metrics, always_heard=always_heard, moved=bot.manager.moved)
-        metrics.watch(_readings(bot.engine, inbox))
+        log = JobLog(jobs_file(settings))
+        metrics.watch(_readings(bot.engine, inbox, log))
         try:
-            async with _health(settings, bot, inbox, metrics), asyncio.TaskGroup() as group:
+            async with (
+                _health(settings, bot, inbox, metrics),
+                _jobs(settings, bot, inbox, canary, log),
+                asyncio.TaskGroup() as group,
+            ):
                 for server in _servers(settings, inbox, stop):
                     group.create_task(server)
         except* AdapterError as errors:
@@ -209,13 +229,35 @@ def always_heard(text: str) -> bool:
     return is_right(text) or is_crisis(text)
 
 
-def _readings(engine: RunningEngine, inbox: Inbox) -> Readings:
+def _start_candidate(
+    settings: Settings, engine_starter: StartEngine, folder: Path
+) -> AbstractAsyncContextManager[Responder]:
+    return engine_starter(settings.model_copy(update={"model": folder}))
+
+
+@asynccontextmanager
+async def _jobs(settings: Settings, bot: Bot, inbox: Inbox, canary: Canary, log: JobLog) -> AsyncIterator[None]:
+    """The schedule, unless it is switched off."""
+    if not settings.jobs:
+        yield
+        return
+    check_ins = CheckIns(bot.store, inbox.put, utc_now)
+    flywheel = Flywheel(settings, bot.store, bot.engine, open_cipher(settings))
+    try:
+        async with Jobs(all_jobs(flywheel, canary, check_ins), log).scheduled():
+            yield
+    finally:
+        await canary.close()
+
+
+def _readings(engine: RunningEngine, inbox: Inbox, log: JobLog) -> Readings:
     return Readings(
         inbox_waiting=lambda: inbox.waiting,
         oldest_seconds=lambda: inbox.oldest_seconds,
         engine_running=lambda: engine.running,
         engine_waiting=lambda: engine.waiting,
         model_version=lambda: engine.model_version,
+        jobs=lambda: log.records,
     )
 
 

@@ -19,6 +19,7 @@ class Name(StrEnum):
     SPEECH = "speech"
     RETRY = "retry"
     RESET = "reset"
+    CHECK_IN = "checkin"
     PRIVACY = "privacy"
     CONSENT = "consent"
     WITHDRAW = "withdraw"
@@ -51,6 +52,7 @@ MENU = (
     CommandInfo(Name.SPEECH, "말투를 해요체나 반말로 바꿔요", "말투"),
     CommandInfo(Name.RETRY, "방금 한 대답을 다시 해요"),
     CommandInfo(Name.RESET, "나눈 이야기를 지우고 새로 시작해요"),
+    CommandInfo(Name.CHECK_IN, "조용한 저녁에 제가 먼저 안부를 물을지 골라요", "켜기_끄기"),
     CommandInfo(Name.PRIVACY, "무엇을 얼마나 보관하는지 알려 드려요"),
     CommandInfo(Name.CONSENT, "기억과 학습에 동의할지 골라요"),
     CommandInfo(Name.WITHDRAW, "동의를 거둬들여요", "무엇을"),
@@ -70,6 +72,7 @@ HELP = """\
 /speech 해요체  또는  /speech 반말  말투를 바꿔요.
 /retry  방금 한 대답을 다시 해 볼게요.
 /reset  지금까지 나눈 이야기를 지우고 새로 시작해요.
+/checkin 켜기  하루쯤 조용하면 저녁에 제가 먼저 안부를 물을게요. (그만하려면 /checkin 끄기)
 /privacy  무엇을 얼마나 보관하는지 알려 드려요.
 /consent  이야기를 기억해도 되는지, 배우는 데 써도 되는지 골라요. (거두려면 /withdraw)
 /mydata  보관된 내 이야기를 파일로 받아요.
@@ -81,6 +84,16 @@ LEVEL_SET = {
     SpeechLevel.HAEYO: "네, 이제 해요체로 말할게요.",
     SpeechLevel.BANMAL: "응, 이제 반말로 할게. 편하게 말해 줘!",
 }
+SWITCHES = {"켜기": True, "켜": True, "on": True, "끄기": False, "꺼": False, "off": False}
+CHECK_IN_SET = {
+    True: "네, 하루쯤 조용하면 저녁에 먼저 말을 걸게요. 그만하고 싶으면 /checkin 끄기 라고 보내 주세요.",
+    False: "알겠어요, 먼저 말을 걸지 않을게요. 이야기하고 싶을 때 언제든 불러 주세요.",
+}
+CHECK_IN_IS = {
+    True: "지금은 하루쯤 조용하면 제가 먼저 안부를 물어요. 끄려면 /checkin 끄기 라고 보내 주세요.",
+    False: "지금은 제가 먼저 말을 걸지 않아요. 안부를 물어도 된다면 /checkin 켜기 라고 보내 주세요.",
+}
+CHECK_IN_ALONE = "안부는 둘이 이야기하는 곳에서만 물을 수 있어요."
 RESET = "지금까지 나눈 이야기를 모두 지웠어요. 새로 시작해요!"
 NOT_THE_LAST = "다시 하기는 마지막 대답에만 할 수 있어요."
 MEDIA = "보내 주셔서 고마워요! 그런데 저는 아직 글만 읽을 수 있어서 사진이나 소리는 알아보지 못해요. 글로 들려주실래요?"

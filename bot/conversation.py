@@ -8,19 +8,28 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot import commands
+from bot import check_ins, commands
 from bot.commands import Command, Name
 from bot.context import build_context
 from bot.errors import BotError, StorageFailed
 from bot.memory import Memory, Recollection
-from bot.messages import Answer, Choice, ConversationKey, IncomingMessage, Kind, Surface
+from bot.messages import Answer, Choice, ConversationKey, Feedback, IncomingMessage, Judgement, Kind, Surface
 from bot.persona import parse_facts
-from bot.privacy import PRIVACY, Privacy
+from bot.privacy import OWN_PLATFORMS, PRIVACY, Privacy
 from bot.safety.guard import Doorkeeper, guarded_reply, is_fit_for_persona
 from bot.safety.output_filter import Setting, check
 from bot.store.entries import State
 from bot.store.store import Exchange, Pending, Store, utc_now
-from model.dialogue import DEFAULT_PERSONA, DialogueContext, Reply, Responder, Role, Sampling, SpeechLevel, Turn
+from model.dialogue import (
+    DEFAULT_PERSONA,
+    DialogueContext,
+    Reply,
+    Responder,
+    Role,
+    Sampling,
+    SpeechLevel,
+    Turn,
+)
 from model.errors import EngineBusy, EngineClosed, ModelError
 from model.text import clean_text
 
@@ -31,6 +40,8 @@ SUGGESTIONS = 3
 _SUGGESTION_CHARACTERS = 30
 
 OnReply = Callable[[IncomingMessage, int | None, Reply], None]
+# Who answers a conversation in the place of the one who answers all others; None for nobody.
+OtherResponder = Callable[[ConversationKey], Responder | None]
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +79,8 @@ class ConversationManager:
         on_reply: OnReply = lambda message, entry_id, reply: None,
         on_crisis: Callable[[], None] = lambda: None,
         seconds: Callable[[], float] = time.monotonic,
+        candidate: OtherResponder = lambda key: None,
+        privacy_text: str = PRIVACY,
     ) -> None:
         self._store = store
         self._responder = responder
@@ -76,9 +89,10 @@ class ConversationManager:
         self._suggestions = suggestions
         self._on_reply = on_reply
         self._on_crisis = on_crisis
+        self._candidate = candidate
         self._doorkeeper = Doorkeeper(seconds)
         self._memory = Memory(store)
-        self._privacy = Privacy(store, self._memory)
+        self._privacy = Privacy(store, self._memory, privacy_text)
 
     async def handle(self, message: IncomingMessage, surface: Surface) -> None:
         """Answer one message on `surface` at once, without the inbox; always with exactly one final message."""
@@ -123,6 +137,10 @@ class ConversationManager:
             return Answer(distress.text)
         if message.kind is Kind.RETRY:
             return await self._retry(request, message.about)
+        if message.kind is Kind.CHECK_IN:
+            conversation = await self._memory.settings(message.key)
+            wanted = conversation.check_in
+            return Answer(check_ins.line(message, conversation.speech_level or DEFAULT_LEVEL)) if wanted else None
         if message.kind is Kind.MEDIA:
             return Answer(commands.MEDIA)
         if len(message.text) > MAX_MESSAGE_CHARACTERS:
@@ -167,11 +185,13 @@ class ConversationManager:
         last = (await self._memory.recall(request.key)).last
         if last is None:
             return Answer(commands.NOTHING_TO_RETRY, private=True)
-        if about is None:
-            return await self._again(request, last.said, (last.replied,))
-        if about != last.reply_id:
+        if about not in (None, last.reply_id):
             return Answer(commands.NOT_THE_LAST, private=True)
-        return await self._again(request, last.said, (last.replied,), await self._store.shown_as(about))
+        if last.reply_id is not None:
+            user_id = request.message.user_id
+            await self._store.judge(Feedback(request.key, user_id, Judgement.RETRY, reply_id=last.reply_id))
+        shown = () if about is None else await self._store.shown_as(about)
+        return await self._again(request, last.said, (last.replied,), shown)
 
     async def _edited(self, request: _Request) -> Answer | None:
         """Answer what the last message says now. Edits of older ones change nothing: the talk has moved on."""
@@ -185,7 +205,9 @@ class ConversationManager:
         return await self._again(request, request.message.text, replaces=shown)
 
     async def _reply(self, request: _Request, context: DialogueContext) -> tuple[Answer, Exchange]:
-        reply = await guarded_reply(self._responder, context, self._sampling, request.surface.draft)
+        young = await self._privacy.is_young(request.message)
+        responder = self._candidate(request.key) or self._responder
+        reply = await guarded_reply(responder, context, self._sampling, request.surface.draft, young)
         self._on_reply(request.message, request.entry_id, reply)
         person = self._store.person(request.key.platform, request.message.user_id)
         said = context.turns[-1].text
@@ -215,6 +237,8 @@ class ConversationManager:
                 return Answer(await self._persona(request.key, command.argument))
             case Name.SPEECH:
                 return Answer(await self._speech(request.key, command.argument))
+            case Name.CHECK_IN:
+                return Answer(await self._check_in(request.message, command.argument))
             case Name.RESET:
                 await self._memory.clear(request.key)
                 return Answer(commands.RESET)
@@ -237,7 +261,7 @@ class ConversationManager:
                 return await self._privacy.my_data(message)
             case Name.FORGET:
                 return await self._privacy.forget(message, argument)
-        return Answer(PRIVACY, private=True)
+        return Answer(self._privacy.text, private=True)
 
     async def _persona(self, key: ConversationKey, argument: str) -> str:
         if not argument:
@@ -248,6 +272,15 @@ class ConversationManager:
             return commands.UNFIT_PERSONA
         await self._memory.set_persona(key, facts)
         return commands.persona_text(commands.PERSONA_SET, facts or DEFAULT_PERSONA)
+
+    async def _check_in(self, message: IncomingMessage, argument: str) -> str:
+        if message.is_group or message.key.platform in OWN_PLATFORMS:
+            return commands.CHECK_IN_ALONE
+        wanted = commands.SWITCHES.get(argument.casefold())
+        if wanted is None:
+            return commands.CHECK_IN_IS[(await self._memory.settings(message.key)).check_in]
+        await self._memory.set_check_in(message.key, wanted)
+        return commands.CHECK_IN_SET[wanted]
 
     async def _speech(self, key: ConversationKey, argument: str) -> str:
         if not argument:

@@ -21,3 +21,11 @@ class BadDatabase(BotError):
 
 class StorageFailed(BotError):
     """One reading or writing of the database failed; nothing of it was stored."""
+
+
+class BackupFailed(BotError):
+    """A backup could not be made, is not whole, or could not be put back; the database is as it was."""
+
+
+class JobFailed(BotError):
+    """A scheduled job could not do its work; everything is as it was before."""

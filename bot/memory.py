@@ -79,6 +79,11 @@ class Memory:
         self._settings.pop(key, None)
         await self._store.set_speech_level(key, level)
 
+    async def set_check_in(self, key: ConversationKey, wanted: bool) -> None:
+        """See `Store.set_check_in`."""
+        self._settings.pop(key, None)
+        await self._store.set_check_in(key, wanted)
+
     async def recall(self, key: ConversationKey) -> Recollection:
         """What is remembered of a conversation."""
         if key not in self._held:

@@ -34,6 +34,8 @@ class Kind(StrEnum):
     """A photo, sticker, voice note or file; `text` holds what was written with it, which may be nothing."""
     RETRY = "retry"
     """The press of 🔄 under the reply `about`."""
+    CHECK_IN = "check_in"
+    """Nobody said anything: the bot is to write first, as was asked of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class Judgement(StrEnum):
 
     UP = "up"
     DOWN = "down"
+    RETRY = "retry"
     CORRECTION = "correction"
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from bot.job_log import Record
 from bot.messages import Judgement
 from model.dialogue import Reply
 
@@ -31,6 +33,7 @@ class Readings:
     engine_running: Callable[[], float]
     engine_waiting: Callable[[], float]
     model_version: Callable[[], str]
+    jobs: Callable[[], Mapping[str, Record]] = dict
 
 
 class _ReadingsCollector(Collector):
@@ -49,6 +52,20 @@ class _ReadingsCollector(Collector):
             yield GaugeMetricFamily(f"malbeot_{name}", text, read())
         version = {"version": self._readings.model_version()}
         yield InfoMetricFamily("malbeot_model", "The model that answers.", version)
+        yield from _of_jobs(self._readings.jobs())
+
+
+def _of_jobs(records: Mapping[str, Record]) -> Iterator[Metric]:
+    succeeded = GaugeMetricFamily("malbeot_job_succeeded", "Whether a job's last run succeeded.", labels=["job"])
+    finished = GaugeMetricFamily("malbeot_job_finished_time_seconds", "When a job's last run ended.", labels=["job"])
+    following = GaugeMetricFamily("malbeot_job_next_time_seconds", "When a job runs next.", labels=["job"])
+    for name, record in records.items():
+        if record.succeeded is not None:
+            succeeded.add_metric([name], record.succeeded)
+        for family, at in ((finished, record.finished_at), (following, record.next_at)):
+            if at is not None:
+                family.add_metric([name], datetime.fromisoformat(at).timestamp())
+    yield from (succeeded, finished, following)
 
 
 class Metrics:

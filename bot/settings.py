@@ -87,6 +87,12 @@ class Settings(BaseSettings):
     database: UserPath = Field(default=Path("data/malbeot.db"), description="데이터베이스 파일의 경로를 적어 주세요.")
     model: UserPath | None = Field(default=None, description="모델 폴더의 경로를 적어 주세요.")
     models: UserPath = Field(default=Path("models"), description="모델들을 모아 둔 폴더의 경로를 적어 주세요.")
+    exports: UserPath = Field(default=Path("data/exports"), description="내보낸 대화를 모을 폴더의 경로를 적어 주세요.")
+    privacy_file: UserPath | None = Field(default=None, description="UTF-8로 적은 글의 경로를 적어 주세요.")
+    jobs: bool = Field(default=True, description="true나 false로 적어 주세요.")
+    retrain: bool = Field(default=True, description="true나 false로 적어 주세요.")
+    retrain_after: int = Field(default=200, ge=1, description="1 이상의 정수로 적어 주세요.")
+    candidate_share: FiniteFloat = Field(default=0.0, ge=0, le=1, description="0부터 1까지의 숫자로 적어 주세요.")
     format: str | None = Field(default=None, description="대화 형식의 이름을 적어 주세요.")
     threads: int | None = Field(default=None, ge=1, description="1 이상의 정수로 적어 주세요.")
     backend: Literal["auto", "torch", "openvino"] = Field(
@@ -129,6 +135,20 @@ class Settings(BaseSettings):
     def sampling(self) -> Sampling:
         """How tokens are chosen."""
         return Sampling(**{name: getattr(self, name) for name in _SAMPLING_FIELDS})
+
+    def privacy_text(self) -> str | None:
+        """What the operator wants /privacy to say, None for our own text. Raises BadSettings when it cannot be read."""
+        if self.privacy_file is None:
+            return None
+        try:
+            text = self.privacy_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadSettings(
+                f"{self.privacy_file} 파일을 읽을 수 없어요. 경로와 권한, UTF-8인지 확인해 주세요."
+            ) from error
+        if not text:
+            raise BadSettings(f"{self.privacy_file} 파일이 비어 있어요. 보관하는 것을 적어 주세요.")
+        return text
 
     def secrets(self) -> list[str]:
         """What must never be seen in a log."""

@@ -14,7 +14,8 @@ from model.errors import BadCheckpoint
 from model.files import write_text
 
 MANIFEST = "manifest.json"
-CURRENT = "current"
+# Pointers of the models folder: the checkpoint that serves, and one that is tried on a share of conversations.
+CURRENT, CANDIDATE = "current", "candidate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +58,22 @@ def check_folder(folder: Path) -> None:
         raise BadCheckpoint(f"{folder}: the weights (model.safetensors) are missing.")
 
 
-def point_current(models: Path, version: str) -> None:
-    """Make `version` the serving checkpoint of the models folder. Raises BadCheckpoint when it is not there."""
+def point_current(models: Path, version: str, pointer: str = CURRENT) -> None:
+    """Make `version` what a pointer of the models folder names. Raises BadCheckpoint when it is not there."""
     if not _is_folder_name(version):
         raise BadCheckpoint(f"'{version}' is not the name of a folder in {models}.")
     check_folder(models / version)
-    write_text(models / CURRENT, version + "\n")
+    write_text(models / pointer, version + "\n")
 
 
-def current(models: Path) -> Path | None:
-    """Folder of the serving checkpoint, None when no pointer is set. Raises BadCheckpoint for a dangling pointer."""
-    pointer = models / CURRENT
-    if not pointer.exists():
+def current(models: Path, pointer: str = CURRENT) -> Path | None:
+    """The checkpoint a pointer names, None when it is not set. Raises BadCheckpoint for a dangling pointer."""
+    path = models / pointer
+    if not path.exists():
         return None
-    version = pointer.read_text(encoding="utf-8", errors="replace").strip()
+    version = path.read_text(encoding="utf-8", errors="replace").strip()
     if not _is_folder_name(version) or not (models / version).is_dir():
-        raise BadCheckpoint(f"{pointer} names '{version}', which is not a folder beside it; point it at one that is.")
+        raise BadCheckpoint(f"{path} names '{version}', which is not a folder beside it; point it at one that is.")
     return models / version
 
 

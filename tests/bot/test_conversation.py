@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from bot.conversation import MAX_MESSAGE_CHARACTERS, ConversationManager
 from bot.messages import Answer, Choice, ConversationKey, Kind
 from bot.store.cipher import Cipher
 from bot.store.entries import State
+from bot.store.judgements import Votes
 from bot.store.store import Store
 from model.dialogue import DEFAULT_PERSONA, DialogueContext, Role, Sampling, SpeechLevel
 from model.errors import EngineBusy, EngineClosed, EngineFailed
@@ -201,6 +203,8 @@ async def test_a_pressed_retry_takes_the_place_of_the_reply_it_is_under(tmp_path
         assert again.text == "둘"
         assert again.reply_id not in (None, first.reply_id)
         assert await bot.texts() == ["안녕", "둘"]
+        votes = await bot.store.votes(datetime(2020, 1, 1, tzinfo=UTC))
+        assert votes == {"fake-1": Votes(replies=2, retried=1)}
         stale = await bot.manager.answer(pressed, MemorySurface())
         assert stale == Answer(commands.NOT_THE_LAST, private=True)
         assert await bot.texts() == ["안녕", "둘"]
