@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from model.dialogue import DialogueContext, Role, SpeechLevel, Turn
 from model.speech_level import speech_level_of
 from training.errors import BadData
 
+# The share of the project's own dialogues that no training run learns from and every model is measured on.
+HELD_OUT_PERCENT = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Dialogue:
-    """A whole conversation of a corpus. `speech_level` is the bot's, None where the corpus does not say."""
+    """A whole conversation of a corpus. `speech_level` is the bot's, None where the corpus does not say.
+
+    `targets` are the indices of the bot turns that replies may be learnt from, None for all of them. `id` and `person`
+    (a pseudonym) name the conversation and are no part of it.
+    """
 
     turns: tuple[Turn, ...]
     persona: tuple[str, ...] = ()
     speech_level: SpeechLevel | None = None
     source: str = ""
+    targets: tuple[int, ...] | None = None
+    id: str | None = field(default=None, compare=False)
+    person: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +42,7 @@ class TrainingExample:
 
 
 def examples_of(dialogue: Dialogue) -> list[TrainingExample]:
-    """One example for each bot turn that answers something.
+    """One example for each bot turn that answers something and may be learnt.
 
     The speech level is the reply's own where it shows one, else the dialogue's: a line that slips must not teach
     that a level means the other.
@@ -48,7 +58,7 @@ def examples_of(dialogue: Dialogue) -> list[TrainingExample]:
             source=dialogue.source,
         )
         for index, turn in enumerate(dialogue.turns)
-        if turn.role is Role.BOT and index > 0
+        if turn.role is Role.BOT and index > 0 and (dialogue.targets is None or index in dialogue.targets)
     ]
 
 

@@ -14,12 +14,20 @@ from model.errors import ModelError
 from training.errors import TrainingError
 
 Out = Annotated[Path, typer.Option(help="Checkpoint folder to write; the run's logs go to OUT.run.")]
+NewVersion = Annotated[
+    Path | None,
+    typer.Option(help="Checkpoint folder to write, with --data; else a new version in --models. Logs go to OUT.run."),
+]
+Models = Annotated[Path, typer.Option(help="Folder of the versions and of the pointer to the one that serves.")]
+Exports = Annotated[Path, typer.Option(help="Folder of the exports of collected talk.")]
+BaseData = Annotated[Path, typer.Option(help="Dialogues the model was made of: a share is replayed, a part frozen.")]
 Data = Annotated[
     list[str] | None,
     typer.Option(help="Dialogues: FILE.jsonl[.xz], a folder of them, or IMPORTER:FILE. May be given several times."),
 ]
 ChatFormatName = Annotated[str | None, typer.Option("--format", help="Chat format; default: the base's own.")]
 Epochs = Annotated[float, typer.Option(help="Passes over the data.")]
+EpochsOfData = Annotated[float | None, typer.Option(help="Passes over the data; 3 with --data, 1 over exports.")]
 MaxSteps = Annotated[int, typer.Option(help="Stop after so many optimiser steps; -1 for none.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Items an optimiser step sees, over all processes.")]
 Accumulation = Annotated[int, typer.Option(min=1, help="Gradient accumulation steps a batch is cut into.")]

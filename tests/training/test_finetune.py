@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from huggingface_hub import constants
 
 from model import checkpoint as checkpoints
 from model.files import sha256
-from tests.training.builders import DIALOGUES, invoke, logged, losses, save_tiny, weights
+from model.manifest import Manifest
+from tests.training.builders import DIALOGUES, invoke, logged, losses, save_tiny, tiny, weights
 from training.finetune import app
 from training.trainer import last_checkpoint, run_folder
 
@@ -214,7 +216,24 @@ def test_refusals(folder: Path, base: Path, arguments: list[str], sentence: str)
 def test_no_data_is_refused(folder: Path, base: Path) -> None:
     result = invoke(app, "--base", base, "--out", "out")
     assert result.exit_code == 2
-    assert the_sentence(result.stderr) == "There is nothing to learn from; give --data FILE."
+    assert the_sentence(result.stderr) == (
+        "There is nothing to learn from in data/exports: there is no new export there. "
+        "Export consented talk with python -m training.export, or give --data FILE."
+    )
+    assert not (folder / "out.run").exists()
+
+
+def test_data_needs_a_name_for_what_is_made_of_it(folder: Path, base: Path) -> None:
+    result = invoke(app, "--base", base, "--data", DIALOGUES)
+    assert (result.exit_code, the_sentence(result.stderr)) == (2, "Name the checkpoint folder to write with --out.")
+
+
+def test_what_a_base_learnt_of_people_stays_in_what_is_made_of_it(tmp_path: Path) -> None:
+    known = Manifest("known", "malbeot", exports=("20261120-030000",), tainted="forgotten: p1")
+    checkpoints.save(replace(tiny(), manifest=known), tmp_path / "known")
+    finetune(tmp_path / "known", tmp_path / "out", "--max-steps", "1")
+    made = checkpoints.load(tmp_path / "out").manifest
+    assert (made.parent, made.exports, made.tainted) == ("known", known.exports, known.tainted)
 
 
 def test_an_unfinished_run_is_refused_without_resume(folder: Path, base: Path) -> None:

@@ -43,23 +43,34 @@ def make_dialogue(
     source: str,
     persona: Iterable[str] = (),
     speech_level: SpeechLevel | None = None,
+    targets: Iterable[int] | None = None,
 ) -> Dialogue:
     """A dialogue in the shape training expects: clean texts, roles taking turns, the user first.
 
     Empty turns and facts go, turns of one speaker in a row become one, what the bot says before the user is dropped.
+    `targets` are indices into `said`, None for every bot turn; a turn made of several is a target if all of them are.
     Raises BadRecord when the user is never answered, or a text holds characters that could not be read.
     """
+    chosen = None if targets is None else frozenset(targets)
     turns: list[Turn] = []
-    for role, text in said:
-        cleaned = usable_text(text)
+    learnt: list[bool] = []
+    for index, (role, text) in enumerate(said):
+        cleaned, is_target = usable_text(text), chosen is None or index in chosen
         if cleaned and turns and turns[-1].role is role:
             turns[-1] = Turn(role, f"{turns[-1].text} {cleaned}")
+            learnt[-1] = learnt[-1] and is_target
         elif cleaned and (turns or role is Role.USER):
             turns.append(Turn(role, cleaned))
+            learnt.append(is_target)
     if len(turns) < 2:
         raise BadRecord("no user turn is followed by a bot turn")
-    facts = tuple(fact for fact in map(usable_text, persona) if fact)
-    return Dialogue(turns=tuple(turns), persona=facts, speech_level=speech_level, source=source)
+    return Dialogue(
+        turns=tuple(turns),
+        persona=tuple(fact for fact in map(usable_text, persona) if fact),
+        speech_level=speech_level,
+        source=source,
+        targets=None if chosen is None else tuple(index for index, is_target in enumerate(learnt) if is_target),
+    )
 
 
 def usable_text(text: str, max_characters: int = 4000) -> str:
