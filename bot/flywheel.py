@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,7 +28,8 @@ from training.forgetting import Applied, apply_tombstones, bury_again
 # Memory is kept until it is asked to be forgotten, or nobody has talked for so long.
 IDLE = timedelta(days=180)
 
-_log = logging.getLogger(__name__)
+# Replies of a candidate that are searched for people's data. Nobody waits for it at night.
+_GENERATIONS = 10_000
 
 
 class Swappable(Protocol):
@@ -99,7 +99,8 @@ class Flywheel:
         if len(new) != 1:
             return learnt.last_line
         canary = ("--canary",) if self._settings.candidate_share > 0 else ()
-        promoted = await self._program("training.promote", *new, *folders, *canary, refusal=1)
+        looked_through = ("--generations", str(_GENERATIONS))
+        promoted = await self._program("training.promote", *new, *folders, *looked_through, *canary, refusal=1)
         return promoted.last_line
 
     async def forget(self) -> str | None:
