@@ -31,6 +31,7 @@ from bot.messages import IncomingMessage
 from bot.metrics import Metrics, Readings
 from bot.privacy import PRIVACY
 from bot.safety.crisis import is_crisis
+from bot.safety.guard import warm_up
 from bot.settings import Settings
 from bot.store.cipher import Cipher, load_key
 from bot.store.database import check_database
@@ -154,7 +155,10 @@ async def open_bot(
     starting = engine_starter(settings)
     if settings.database.exists():
         check_database(settings.database, open_cipher(settings))
+    # Beside the loading of the model, which is in another process.
+    warming = asyncio.create_task(asyncio.to_thread(warm_up))
     async with starting as engine, Store.open(settings.database, open_cipher(settings)) as store:
+        await warming
         manager = ConversationManager(
             store,
             engine,

@@ -19,6 +19,8 @@ _MAX_GENTLE = 10_000
 FIXED_LINES = "fixed-lines"
 # What nobody may make the bot be.
 _UNFIT = {Topic.ILLEGAL, Topic.SEXUAL, Topic.HATE, Topic.COURTSHIP}
+# Has what rules look at first: letters, digits, a link.
+_ANY = "안녕 http://a.kr 01012345678"
 Draft = Callable[[str], Awaitable[None]]
 
 
@@ -59,6 +61,14 @@ class Doorkeeper:
     def forget(self, person: str) -> None:
         """Drop what is known of a person."""
         self._strikes.forget(person)
+
+
+def warm_up() -> None:
+    """Read the rules and compile their patterns: half a second, which else the first person would wait for."""
+    crisis.is_crisis(_ANY)
+    abuse.score(_ANY)
+    topic_of(_ANY)
+    check(_ANY, Setting())
 
 
 def is_fit_for_persona(fact: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -28,9 +28,8 @@ _PERSONA, _TEXT = "conversations.persona", "turns.text"
 class StoredConversation:
     """A conversation's own settings; None where it follows the default."""
 
-    id: int
-    persona: tuple[str, ...] | None
-    speech_level: SpeechLevel | None
+    persona: tuple[str, ...] | None = None
+    speech_level: SpeechLevel | None = None
     check_in: bool = False
 
 
@@ -97,19 +96,14 @@ class Conversations(StoreBase):
 
     @to_its_end
     async def conversation(self, key: ConversationKey) -> StoredConversation:
-        """The conversation of `key`, from now on stored if it was not."""
+        """The settings of the conversation `key`; the defaults for an unknown one."""
         own = conversations.c
-        columns = (own.id, own.persona, own.speech_level, own.check_in)
-        # Looked for first: a write would cost every message a flush to disk.
+        columns = select(own.persona, own.speech_level, own.check_in).where(is_key(key))
         async with self._transaction(only_reads=True) as connection:
-            row = (await connection.execute(select(*columns).where(is_key(key)))).one_or_none()
+            row = (await connection.execute(columns)).one_or_none()
         if row is None:
-            new = upsert(conversations).values(_new_row(key, self._now()))
-            async with self._transaction() as connection:
-                await connection.execute(new.on_conflict_do_nothing(index_elements=_KEY))
-                row = (await connection.execute(select(*columns).where(is_key(key)))).one()
+            return StoredConversation()
         return StoredConversation(
-            id=row.id,
             persona=None if row.persona is None else tuple(json.loads(self._cipher.decrypt(row.persona, _PERSONA))),
             speech_level=None if row.speech_level is None else SpeechLevel(row.speech_level),
             check_in=row.check_in,
@@ -138,11 +132,11 @@ class Conversations(StoreBase):
     async def silent(self, after: datetime, before: datetime) -> list[tuple[ConversationKey, datetime]]:
         """Conversations in which the bot may write first, last touched between the two times, and when."""
         own = conversations.c
-        columns = (own.platform, own.chat_id, own.thread_id, _last_touched().label("last"))
-        which = and_(own.check_in, _last_touched() > after, _last_touched() <= before)
+        columns = (own.platform, own.chat_id, own.thread_id, own.updated_at)
+        which = and_(own.check_in, own.updated_at > after, own.updated_at <= before)
         async with self._transaction(only_reads=True) as connection:
             rows = (await connection.execute(select(*columns).where(which).order_by(own.id))).all()
-        return [(ConversationKey(row.platform, row.chat_id, row.thread_id), row.last) for row in rows]
+        return [(ConversationKey(row.platform, row.chat_id, row.thread_id), row.updated_at) for row in rows]
 
     @to_its_end
     async def history(self, key: ConversationKey, limit: int) -> History:
@@ -205,7 +199,7 @@ class Conversations(StoreBase):
     async def forget_idle(self, before: datetime) -> int:
         """Delete conversations in which nothing was said since then, with all that hangs on them; return how many."""
         async with self._transaction() as connection:
-            idle = delete(conversations).where(_last_touched() < before)
+            idle = delete(conversations).where(conversations.c.updated_at < before)
             return (await connection.execute(idle)).rowcount
 
     @to_its_end
@@ -299,13 +293,6 @@ def _new_row(key: ConversationKey, at: datetime) -> dict[str, Any]:
 def is_key(key: ConversationKey) -> ColumnElement[bool]:
     """The row of the conversation `key`."""
     return and_(*(column == value for column, value in zip(_KEY, astuple(key), strict=True)))
-
-
-def _last_touched() -> ColumnElement[datetime]:
-    """When a conversation last had a reply or a change of its settings; where nothing is kept only replies tell."""
-    replied = select(func.max(replies.c.created_at)).where(replies.c.conversation_id == conversations.c.id)
-    newest = func.coalesce(replied.correlate(conversations).scalar_subquery(), conversations.c.created_at)
-    return case((newest > conversations.c.updated_at, newest), else_=conversations.c.updated_at)
 
 
 def count_turns(conversation_id: int) -> ColumnElement[int]:

@@ -22,28 +22,33 @@ from bot.store.cipher import Cipher
 from bot.store.consents import Purpose, Scope
 from bot.store.entries import State
 from bot.store.sharing import ExportedTurn
-from bot.store.store import Exchange, History, Store
+from bot.store.store import Exchange, History, Store, StoredConversation
 from model.dialogue import Role, Source, SpeechLevel
 from tests.bot.store.helpers import CHAT, NOON, say, texts
 
 
-async def test_conversation_is_made_once(store: Store) -> None:
-    first = await store.conversation(CHAT)
-    assert (first.persona, first.speech_level) == (None, None)
-    others = [
+async def test_an_unknown_conversation_has_the_defaults(store: Store) -> None:
+    assert await store.conversation(CHAT) == StoredConversation(None, None, False)
+
+
+async def test_conversations_are_told_apart_by_platform_chat_and_thread(store: Store) -> None:
+    keys = [
+        CHAT,
         ConversationKey("discord", "42"),
         ConversationKey("telegram", "42", "7"),
         ConversationKey("telegram", "4"),
     ]
-    ids = {(await store.conversation(key)).id for key in [CHAT, *others, CHAT]}
-    assert first.id in ids
-    assert len(ids) == 4
+    for number, key in enumerate(keys):
+        await store.set_persona(key, (f"나는 {number}번이다.",))
+    found = [await store.conversation(key) for key in keys]
+    assert [conversation.persona for conversation in found] == [(f"나는 {number}번이다.",) for number in range(4)]
 
 
-async def test_conversation_is_made_once_at_once(path: Path, cipher: Cipher, store: Store) -> None:
+async def test_a_conversation_is_made_once_at_once(path: Path, cipher: Cipher, store: Store) -> None:
     async with Store.open(path, cipher) as other:
-        found = await asyncio.gather(*(place.conversation(CHAT) for place in [store, other] * 20))
-    assert len({conversation.id for conversation in found}) == 1
+        await asyncio.gather(*(place.set_check_in(CHAT, True) for place in [store, other] * 20))
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM conversations").fetchone() == (1,)
 
 
 async def test_own_settings_stay(path: Path, cipher: Cipher, store: Store) -> None:
