@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -21,13 +21,15 @@ from bot.settings import Settings
 from bot.store.cipher import Cipher
 from bot.store.store import Store, utc_now
 from model.errors import ModelError
-from model.manifest import read_manifest
+from model.manifest import MANIFEST, read_manifest
 from training.errors import TrainingError
-from training.forgetting import Applied, apply_tombstones, bury_again
+from training.forgetting import Applied, apply_tombstones, bury_again, drop_exports
 
-# Memory is kept until it is asked to be forgotten, or nobody has talked for so long.
+# Memory is kept until it is asked to be forgotten, or nobody has talked for so long; exports for as long.
 IDLE = timedelta(days=180)
 
+# So long a model may serve after somebody it learnt from has left; a weekly retrain comes twice in that time.
+TAINTED = timedelta(days=14)
 # Replies of a candidate that are searched for people's data. Nobody waits for it at night.
 _GENERATIONS = 10_000
 
@@ -141,7 +143,23 @@ class Flywheel:
         now = self._now()
         await self._store.purge()
         idle = await self._store.forget_idle(now - IDLE)
-        return f"오래 쉰 대화 {idle}개를 지웠어요."
+        exports = await drop_exports(self._places.exports, now - IDLE)
+        retired = await self._retire(now)
+        return f"오래 쉰 대화 {idle}개와 오래된 내보내기 {exports}개를 지웠어요.{retired}"
+
+    async def _retire(self, now: datetime) -> str:
+        """Go back to a model that nobody has left, where no retrain has taken the tainted one's place in time."""
+        folder = self._settings.model_folder()
+        manifest = read_manifest(folder)
+        if self._settings.model is not None or manifest is None or manifest.tainted is None:
+            return ""
+        # The manifest was last written when it was marked.
+        marked = datetime.fromtimestamp((folder / MANIFEST).stat().st_mtime, UTC)
+        if now - marked <= TAINTED:
+            return ""
+        why = f"tainted for more than {TAINTED.days} days"
+        await self._program("training.rollback", *_options(models=self._places.models), "--why", why)
+        return f" 떠난 분의 말로 배운 {folder.name} 모델을 물렸어요."
 
     async def back_up(self) -> str:
         """Copy the database, try the copy out, and delete copies that are past their time."""

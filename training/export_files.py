@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +177,17 @@ def export_folders(exports: Path) -> list[Path]:
     if not exports.is_dir():
         return []
     return sorted(path for path in exports.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def drop_before(exports: Path, before: datetime) -> int:
+    """Delete the exports made before then and return how many; while `changing`. `sweep` removes what a kill leaves."""
+    oldest = before.astimezone(UTC).strftime("%Y%m%d-%H%M%S")
+    old = [folder for folder in export_folders(exports) if folder.name < oldest]
+    for folder in old:
+        gone = exports / f"{_PARTIAL}{folder.name}"
+        folder.rename(gone)
+        shutil.rmtree(gone)
+    return len(old)
 
 
 def read_manifest(folder: Path) -> ExportManifest:

@@ -69,6 +69,14 @@ async def bury_again(store: Store, exports: Path, now: datetime) -> int:
     return await store.bury_again(known) if known else 0
 
 
+async def drop_exports(exports: Path, before: datetime) -> int:
+    """Delete the exports made before then; return how many. Raises OSError."""
+    if not await asyncio.to_thread(exports.is_dir):
+        return 0
+    async with export_files.changing(exports):
+        return await asyncio.to_thread(export_files.drop_before, exports, before)
+
+
 def _tidy(exports: Path) -> None:
     export_files.recover(exports)
     with contextlib.suppress(export_files.ExportRunning), export_files.making(exports):

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from bot.errors import JobFailed
-from bot.flywheel import IDLE, Flywheel, new_dialogues, places, restore
+from bot.flywheel import IDLE, TAINTED, Flywheel, new_dialogues, places, restore
 from bot.messages import ConversationKey
 from bot.settings import SHIPPED, Settings
 from bot.store.cipher import Cipher
 from bot.store.store import Exchange, Store
 from model.dialogue import Source
 from model.errors import BadCheckpoint
-from model.manifest import point_current
+from model.files import write_json
+from model.manifest import MANIFEST, point_current, read_manifest
 from tests.model.conftest import make_checkpoint
 
 CIPHER = Cipher(bytes(32))
@@ -155,3 +157,28 @@ async def test_a_program_that_fails_says_why(tmp_path: Path) -> None:
         (tmp_path / "exports").write_text("in the way", encoding="utf-8")
         with pytest.raises(JobFailed, match=r"training\.export"):
             await it.flywheel.export()
+
+
+async def test_old_exports_go(tmp_path: Path) -> None:
+    write_export(tmp_path / "exports", "20260101-030000", range(3))
+    write_export(tmp_path / "exports", "20261120-030000", range(3))
+    async with wheel(tmp_path) as it:
+        assert "내보내기 1개" in await it.flywheel.purge()
+    assert [path.name for path in (tmp_path / "exports").glob("2*")] == ["20261120-030000"]
+
+
+@pytest.mark.slow
+async def test_a_tainted_model_is_retired_after_a_while(tmp_path: Path) -> None:
+    folder = make_checkpoint(tmp_path / "models" / "v1", "malbeot")
+    point_current(tmp_path / "models", "v1")
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    write_json(folder / MANIFEST, asdict(replace(manifest, tainted="somebody left")))
+    marked = datetime.fromtimestamp((folder / MANIFEST).stat().st_mtime, UTC)
+    async with wheel(tmp_path) as it:
+        it.now = marked + TAINTED
+        await it.flywheel.purge()
+        assert it.settings.model_folder() == folder
+        it.now += timedelta(minutes=1)
+        assert "물렸어요" in await it.flywheel.purge()
+        assert it.settings.model_folder() == SHIPPED
