@@ -16,8 +16,11 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True) + "\n")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace `path` with `text`: temporary file, fsync, rename, fsync of the folder."""
+def write_text(path: Path, text: str, *, private: bool = False) -> None:
+    """Replace `path` with `text`: temporary file, fsync, rename, fsync of the folder.
+
+    A `private` file may be read by its owner only, also while it is written.
+    """
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     partial = Path(name)
     try:
@@ -25,7 +28,8 @@ def write_text(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        partial.chmod(0o644)
+        if not private:
+            partial.chmod(0o644)
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from bot.messages import Judgement
+from bot.safety.health import is_health
 from bot.store.sharing import SharedExchange
 from model.dialogue import DEFAULT_PERSONA, Source
 from tests.training.sharing import LINES, shared
 from training.export_content import Content, ExportOptions, prepare
 from training.export_dialogues import is_held_out
 from training.export_rarity import NearDuplicates, most_of_one_person, repeated_secrets
-from training.export_texts import is_health, is_learnable, masked, why_unfit
+from training.export_texts import is_learnable, masked, why_unfit
 
 
 def talk(person: str = "p1", start: int = 0, mark: str = "", **more: Any) -> list[SharedExchange]:

@@ -7,13 +7,13 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from bot.safety import abuse, crisis, names, personal_data
+from bot.safety.health import is_health
 from bot.safety.output_filter import Setting, check
 from bot.safety.personal_patterns import Kind
 from model.text import clean_text
 from training.chats.facts import unrepeatable
 from training.chats.messages import MAX_CHARACTERS, Chat, Line, Message, Reason
 from training.errors import BadOption
-from training.export_texts import is_health
 
 # A proper noun must come from as many people to stay (TRUST.md, R13); few chats have as many, so most are masked.
 NAME_USERS = 5

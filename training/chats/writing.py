@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from model.files import sync
+from model.files import write_text
 from training.chats.talks import Talk
 from training.errors import BadData
 
@@ -22,25 +20,9 @@ def write_talks(talks: Iterable[Talk], source: str, path: Path) -> None:
     """
     text = "".join(json.dumps(_record(talk, source), ensure_ascii=False) + "\n" for talk in talks)
     try:
-        _write_private(path, text)
+        write_text(path, text, private=True)
     except OSError as error:
         raise BadData(f"{path}: the file cannot be written ({error.strerror}); choose another place.") from error
-
-
-def _write_private(path: Path, text: str) -> None:
-    """As model.files.write_text, with the mode 0600 that mkstemp gives, never wider."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    partial = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    sync(path.parent)
 
 
 def _record(talk: Talk, source: str) -> dict[str, Any]:
