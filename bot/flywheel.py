@@ -27,7 +27,6 @@ from training.forgetting import Applied, apply_tombstones, bury_again, drop_expo
 
 # Memory is kept until it is asked to be forgotten, or nobody has talked for so long; exports for as long.
 IDLE = timedelta(days=180)
-
 # So long a model may serve after somebody it learnt from has left; a weekly retrain comes twice in that time.
 TAINTED = timedelta(days=14)
 # Replies of a candidate that are searched for people's data. Nobody waits for it at night.

@@ -16,21 +16,11 @@ from model.checkpoint import Checkpoint
 from model.dialogue import Candidate, DialogueContext, Finish, Role, Sampling, SpeechLevel, Turn
 from model.errors import ContextTooLong
 from tests.model.conftest import TEXTS
+from tests.model.prompts import CONTEXT, GREEDY, PROMPTS
 
 DEFAULT = Path(__file__).resolve().parents[2] / "model" / "default"
-GREEDY = Sampling(temperature=0, repetition_penalty=1, max_new_tokens=16, candidates=1)
-CONTEXT = DialogueContext(
-    persona=("내 이름은 유희다.", "나는 떡볶이 이야기를 제일 좋아한다."),
-    turns=(Turn(Role.USER, "안녕?"), Turn(Role.BOT, "안녕하세요!"), Turn(Role.USER, "뭐 먹을까?")),
-    speech_level=SpeechLevel.HAEYO,
-)
 # Nearly every id is as likely as any other, so that some rows of many end by themselves.
 FLAT = Sampling(temperature=50, top_k=0, top_p=1, candidates=16, max_new_tokens=60, seed=0)
-PROMPTS = [
-    DialogueContext(turns=(Turn(Role.USER, text[cut:]),), persona=CONTEXT.persona[: cut % 3])
-    for text in TEXTS
-    for cut in (0, 3, 6, 9)
-]
 
 
 def backend_of(checkpoint: Checkpoint, folder: Path, precision: str = "fp32", cache_mb: int = 4) -> OpenVinoBackend:

@@ -13,26 +13,15 @@ from model.backends.torch_backend import TorchBackend, load
 from model.backends.torch_generation import Draft, TorchGeneration
 from model.chat_format import FORMATS
 from model.checkpoint import Checkpoint
-from model.dialogue import DialogueContext, Finish, Role, Sampling, SpeechLevel, Turn
+from model.dialogue import DialogueContext, Finish, Sampling
 from model.errors import ContextTooLong
 from model.manifest import MANIFEST
 from model.protocol import EngineConfig
 from model.sampling import choose_ids, settings_of
-from tests.model.conftest import TEXTS
+from tests.model.prompts import CONTEXT, GREEDY, PROMPTS
 
-GREEDY = Sampling(temperature=0, repetition_penalty=1, max_new_tokens=16, candidates=1)
-CONTEXT = DialogueContext(
-    persona=("내 이름은 유희다.", "나는 떡볶이 이야기를 제일 좋아한다."),
-    turns=(Turn(Role.USER, "안녕?"), Turn(Role.BOT, "안녕하세요!"), Turn(Role.USER, "뭐 먹을까?")),
-    speech_level=SpeechLevel.HAEYO,
-)
 # Nearly every id is as likely as any other, so that some rows of many end by themselves.
 FLAT = Sampling(temperature=50, top_k=0, top_p=1, candidates=16, max_new_tokens=30, seed=3)
-PROMPTS = [
-    DialogueContext(turns=(Turn(Role.USER, text[cut:]),), persona=CONTEXT.persona[: cut % 3])
-    for text in TEXTS
-    for cut in (0, 3, 6, 9)
-]
 
 
 @pytest.fixture(scope="module", params=sorted(FORMATS))

@@ -14,7 +14,8 @@ from model.backends.torch_graphs import Work
 from model.chat_format import FORMATS
 from model.dialogue import Role, Sampling, Turn
 from model.protocol import EngineConfig
-from tests.model.test_torch_backend import CONTEXT, PROMPTS, finish, run, written
+from tests.model.prompts import CONTEXT, PROMPTS
+from tests.model.test_torch_backend import finish, run, written
 
 SAMPLING = Sampling(temperature=1.5, candidates=3, max_new_tokens=12, seed=2)
 

@@ -16,7 +16,8 @@ from model.chat_format import FORMATS
 from model.checkpoint import Checkpoint
 from model.dialogue import Role, Sampling, Turn
 from model.errors import ContextTooLong
-from tests.model.test_torch_backend import CONTEXT, FLAT, GREEDY, PROMPTS, finish, run, written
+from tests.model.prompts import CONTEXT, GREEDY, PROMPTS
+from tests.model.test_torch_backend import FLAT, finish, run, written
 
 
 @pytest.fixture(scope="module", params=sorted(FORMATS))
