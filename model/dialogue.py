@@ -37,6 +37,10 @@ class Source(StrEnum):
 
     GENERATOR = "generator"
     RETRIEVER = "retriever"
+    PERSONA = "persona"
+    """A fact of the persona, restated."""
+    LISTENER = "listener"
+    """A line written for a whole class of what people say."""
     FIXED = "fixed"
     """A line written for when nothing else may be said; never the model's."""
 

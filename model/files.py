@@ -17,15 +17,20 @@ def write_json(path: Path, value: object) -> None:
 
 
 def write_text(path: Path, text: str, *, private: bool = False) -> None:
-    """Replace `path` with `text`: temporary file, fsync, rename, fsync of the folder.
+    """Replace `path` with `text` in UTF-8, as `write_bytes` does."""
+    write_bytes(path, text.encode(), private=private)
+
+
+def write_bytes(path: Path, content: bytes, *, private: bool = False) -> None:
+    """Replace `path` with `content`: temporary file, fsync, rename, fsync of the folder.
 
     A `private` file may be read by its owner only, also while it is written.
     """
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     partial = Path(name)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         if not private:

@@ -30,8 +30,9 @@ class EngineConfig:
     this config in the child. `precision` of the weights: "auto" lets the backend choose for this machine, "fp32" is
     exact. `cache_mb` is the memory for what was already read of conversations; it never takes more, and a request
     waits when it is full. At most `max_running` requests are advanced together and `queue_limit` more wait, each
-    `deadline` seconds in all. A child that is silent for `hang_seconds` while it has work is replaced. A retriever's
-    match is the reply outright from `take_similarity` on, and a candidate among others from `join_similarity` on.
+    `deadline` seconds in all. A child that is silent for `hang_seconds` while it has work is replaced. What is
+    looked up among the dialogues of the folder `retriever` is the reply outright where the chance that it fits is
+    `take_confidence` or more; below, the model writes, and is trusted to fit with `generator_confidence`.
     """
 
     model: Path
@@ -46,13 +47,13 @@ class EngineConfig:
     deadline: float = 60.0
     hang_seconds: float = 60.0
     retriever: Path | None = None
-    take_similarity: float = 0.5
-    join_similarity: float = 0.35
+    take_confidence: float = 0.8
+    generator_confidence: float = 0.5
 
     def __post_init__(self) -> None:
         checks = {
             "max_running must be 1 or more, and queue_limit 0 or more": self.max_running >= 1 and self.queue_limit >= 0,
-            "join_similarity must not be above take_similarity": self.join_similarity <= self.take_similarity,
+            "generator_confidence must be between 0 and 1": 0 <= self.generator_confidence <= 1,
             f"precision must be one of {', '.join(PRECISIONS)}": self.precision in PRECISIONS,
             "cache_mb must be 1 or more": self.cache_mb >= 1,
             "deadline and hang_seconds must be above 0": self.deadline > 0 and self.hang_seconds > 0,

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from model.dialogue import Candidate, DialogueContext, Finish, Reply, Sampling, Source
+from model.dialogue import Candidate, DialogueContext, Finish, Reply, Sampling
 from model.errors import EngineFailed
+from model.lines import normalise
 from model.protocol import EngineConfig, Submit
-from model.retriever import Match, normalise
+from model.retriever import Match
 from model.scheduler import Answer
 from model.speech_level import speech_level_of
 from model.text import clean_text
+
+# Matches that are told of beside the best one.
+_LOOKED_UP = 3
 
 
 class Generation(Protocol):
@@ -59,21 +64,25 @@ class Backend(Protocol):
 
 
 class Lookup(Protocol):
-    """Lines said in near contexts: `model.retriever.Retriever`, or a fixed answer in tests."""
+    """Replies that need no generating: `model.finder.Finder`, or a fixed answer in tests."""
 
     def nearest(self, context: DialogueContext, count: int) -> list[Match]:
-        """At most `count` matches, best first."""
+        """At most `count` matches, best first; their confidence is the chance that they fit."""
+        ...
+
+    def scores(self, context: DialogueContext, texts: Sequence[str]) -> list[float] | None:
+        """Next-utterance scores of `texts`, higher is better; None where the model's own are to be taken."""
         ...
 
 
 class Answerer:
-    """Makes replies: looks one up or generates candidates, ranks them, takes the best."""
+    """Makes replies: looks them up or generates candidates, ranks them, takes the best."""
 
     def __init__(self, backend: Backend, lookup: Lookup | None, config: EngineConfig) -> None:
         self._backend = backend
         self._lookup = lookup
-        self._take = config.take_similarity
-        self._join = config.join_similarity
+        self._take = config.take_confidence
+        self._generator = config.generator_confidence
 
     def answer(self, request: Submit) -> Answer:
         """One request, advanced once after each step of the backend.
@@ -81,18 +90,18 @@ class Answerer:
         Raises ContextTooLong, and EngineFailed when the model says nothing at all.
         """
         began = time.monotonic()
-        match = self._match(request.context)
-        if match is not None and match.similarity >= self._take:
+        found = [_as_candidate(match) for match in self._found(request.context)]
+        best_found = found[0].score if found else None
+        if best_found is not None and best_found >= log_odds(self._take):
             if request.streamed:
-                yield match.text
-            written, ranked = [], [_as_candidate(match)]
+                yield found[0].text
+            written, ranked = [], found
         elif request.streamed:
             written = yield from self._written(request.context, replace(request.sampling, candidates=1), streamed=True)
             ranked = written
         else:
-            found = [_as_candidate(match)] if match is not None else []
             written = yield from self._written(request.context, request.sampling, streamed=False, enough=bool(found))
-            ranked = self._rank([*written, *found], request.context)
+            ranked = choose([*self._ranked(written, request.context), *found], request.context)
         best = ranked[0]
         return Reply(
             text=best.text,
@@ -104,10 +113,10 @@ class Answerer:
             tokens=sum(candidate.tokens for candidate in written),
         )
 
-    def _match(self, context: DialogueContext) -> Match | None:
-        """The nearest line, when it is near enough to count at all."""
-        found = self._lookup.nearest(context, 1) if self._lookup is not None else []
-        return found[0] if found and found[0].text.strip() and found[0].similarity >= self._join else None
+    def _found(self, context: DialogueContext) -> list[Match]:
+        """What was looked up, without what is less likely to fit than what the model would write."""
+        found = self._lookup.nearest(context, _LOOKED_UP) if self._lookup is not None else []
+        return [match for match in found if match.text.strip() and match.confidence >= self._generator]
 
     def _written(
         self, context: DialogueContext, sampling: Sampling, streamed: bool, enough: bool = False
@@ -135,12 +144,23 @@ class Answerer:
         finally:
             generation.close()
 
-    def _rank(self, candidates: Sequence[Candidate], context: DialogueContext) -> list[Candidate]:
-        kept = eligible(candidates, context)
-        return choose(self._scored(kept, context) if len(kept) > 1 else kept, context)
+    def _ranked(self, written: Sequence[Candidate], context: DialogueContext) -> list[Candidate]:
+        """The model's candidates, best first, on the scale of what was looked up: the log-odds that they fit.
+
+        One alone is not ranked, nor are any where nothing was looked up to compare them with.
+        """
+        kept = eligible(written, context)
+        ranked = choose(self._scored(kept, context) if len(kept) > 1 else kept, context)
+        if self._lookup is None or self._generator == 0:
+            return ranked
+        best = log_odds(self._generator)
+        return [replace(candidate, score=best - place) for place, candidate in enumerate(ranked)]
 
     def _scored(self, candidates: Sequence[Candidate], context: DialogueContext) -> Sequence[Candidate]:
-        """The candidates with the scores that the backend has not given them already."""
+        """The candidates with next-utterance scores: the lookup's, else those that the backend has or gives."""
+        found = self._lookup.scores(context, [each.text for each in candidates]) if self._lookup is not None else None
+        if found is not None:
+            return [replace(each, score=score) for each, score in zip(candidates, found, strict=True)]
         without = [candidate.text for candidate in candidates if candidate.score is None]
         found = self._backend.score(context, without) if without else []
         if found is None:
@@ -150,7 +170,13 @@ class Answerer:
 
 
 def _as_candidate(match: Match) -> Candidate:
-    return Candidate(match.text.strip(), Source.RETRIEVER, Finish.STOP)
+    return Candidate(match.text.strip(), match.source, Finish.STOP, log_odds(match.confidence))
+
+
+def log_odds(chance: float) -> float:
+    """log(p / (1 - p)), finite at both ends."""
+    kept = min(max(chance, 1e-6), 1 - 1e-6)
+    return math.log(kept / (1 - kept))
 
 
 def choose(candidates: Sequence[Candidate], context: DialogueContext) -> list[Candidate]:

@@ -21,7 +21,7 @@ _FINAL_BIEUP = 17
 # connectives and nominalisers left hanging (-고, -서, -면, -음).
 _CASUAL = re.compile(
     r"[다어아야해지네니냐자래게걸군나라까든데거대봐줘돼와워려져여겨쳐켜펴마음임함듯용고서면구렴써가러줄껄께테셈"
-    r"커떠꺼내매세배깨빼재때]$"
+    r"커떠꺼내매세배깨빼재때녀셔둬껴춰꿔혀텨뤄궈눠퍼캐라뜨]$"
 )
 
 

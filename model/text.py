@@ -24,6 +24,8 @@ def clean_text(text: str, max_characters: int = 4000) -> str:
 
 def visible_text(text: str) -> str:
     """The text without control or invisible characters, each white space a blank."""
+    if text.isprintable():  # nearly all text: by definition nothing but visible characters and blanks
+        return text
     return "".join(" " if c.isspace() else c for c in text if c.isspace() or _is_visible(c))
 
 

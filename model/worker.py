@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import BinaryIO, cast
 
 from model.errors import BadCheckpoint
+from model.finder import Finder
 from model.protocol import (
     Alive,
     Cancel,
@@ -32,7 +33,6 @@ from model.protocol import (
     to_frame,
 )
 from model.ranker import Answerer, Backend
-from model.retriever import Retriever
 from model.scheduler import Scheduler
 
 # The event loop shares the cores; its timers and heartbeats go before the next token.
@@ -73,12 +73,12 @@ def _receive(stream: BinaryIO, inbox: queue.SimpleQueue[ToWorker]) -> None:
 def _serve(inbox: queue.SimpleQueue[ToWorker], send: Callable[[FromWorker], None]) -> None:
     config = cast(EngineConfig, inbox.get())
     try:
-        backend, retriever = _load(config)
+        backend, finder = _load(config)
     except BadCheckpoint as error:
         send(Refused(error))
         return
     send(Ready(backend.version))
-    scheduler = Scheduler(Answerer(backend, retriever, config).answer, backend.step, config.max_running)
+    scheduler = Scheduler(Answerer(backend, finder, config).answer, backend.step, config.max_running)
     told = time.monotonic()
     while True:
         while scheduler.idle or not inbox.empty():
@@ -94,11 +94,12 @@ def _serve(inbox: queue.SimpleQueue[ToWorker], send: Callable[[FromWorker], None
             told = time.monotonic()
 
 
-def _load(config: EngineConfig) -> tuple[Backend, Retriever | None]:
+def _load(config: EngineConfig) -> tuple[Backend, Finder | None]:
     name = _BACKENDS.get(config.backend, config.backend)
     module, _, function = name.partition(":")
     load = cast(Callable[[EngineConfig], Backend], getattr(importlib.import_module(module), function))
-    return load(config), Retriever.load(config.retriever) if config.retriever is not None else None
+    finder = Finder.load(config.retriever, config.threads) if config.retriever is not None else None
+    return load(config), finder
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -16,8 +16,11 @@ from transformers.utils.logging import disable_progress_bar
 
 from model import checkpoint as checkpoints
 from model.checkpoint import Checkpoint
-from model.dialogue import Candidate, Finish, Role, Sampling
+from model.dialogue import Candidate, DialogueContext, Finish, Role, Sampling
+from model.dual_encoder import DUAL_ENCODER, DualEncoder
+from model.embedding import load_embedder
 from model.files import sha256, write_json
+from model.line_vectors import VECTORS, LineVectors
 from model.speech_level import speech_level_of
 from model.text import clean_text
 from training import metrics, options
@@ -34,6 +37,7 @@ from training.scoring import (
     score_candidates,
 )
 
+Rank = Callable[[DialogueContext, Sequence[str]], list[float]]
 # ConvAI2 ranks the true reply among 19 others (Dinan et al. 2019).
 DISTRACTORS = 19
 TRAINING_DATA = Path(__file__).resolve().parent / "data"
@@ -98,6 +102,7 @@ class Evaluation:
     bits_per_character: float
     hits_at_1: float
     hits_at_1_lm: float
+    hits_at_1_served: float | None
     f1: float
     f1_char: float
     distinct_1: float
@@ -115,6 +120,7 @@ MEASURES = {
     "bits_per_character": "of the true replies; lower is better, across tokenizers",
     "hits_at_1": "true reply first of 20, by the next-utterance head; chance is 0.05",
     "hits_at_1_lm": "true reply first of 20, by likelihood a token",
+    "hits_at_1_served": "true reply first of 20, by the dual encoder that ranks in the bot",
     "f1": "shared morphemes of written and true reply",
     "f1_char": "shared characters of written and true reply",
     "distinct_1": "different morphemes in all replies written",
@@ -135,24 +141,30 @@ class _Observed:
     likelihoods: Sequence[Likelihood]
     sampled: Sequence[TrainingExample]
     scores: Sequence[CandidateScores]
+    served: Sequence[Sequence[float]] | None
     replies: Sequence[Candidate]
     known: frozenset[str]
     problems: int
 
 
 def evaluate(
-    checkpoint: Checkpoint, data: Path, settings: Settings = DEFAULTS, generate: Generate | None = None
+    checkpoint: Checkpoint,
+    data: Path,
+    settings: Settings = DEFAULTS,
+    generate: Generate | None = None,
+    rank: Rank | None = None,
 ) -> Evaluation:
     """Measure `checkpoint` on the dialogues of `data`.
 
-    `generate` writes the replies (default: `generate_replies` on this checkpoint). The same data and seed give every
-    model the same examples and distractors. Raises BadData when the data cannot be read or holds fewer than 20
-    different replies, BadOption when `max_new_tokens` is too many for the model, BadCheckpoint when it is broken.
+    `generate` writes the replies (default: `generate_replies` on this checkpoint), `rank` is the ranker that serves.
+    The same data and seed give every model the same examples and distractors. Raises BadData when the data cannot be
+    read or holds fewer than 20 different replies, BadOption when `max_new_tokens` is too many for the model,
+    BadCheckpoint when it is broken.
     """
     _check_room(checkpoint, settings)
     corpus = load_dialogues([str(data)])
     examples = [example for dialogue in corpus.dialogues for example in examples_of(dialogue)]
-    sampled = _sampled(examples, data, settings)
+    sampled = sampled_examples(examples, data, settings.examples, settings.seed)
     known = _training_replies(settings.train)
     sampling = Sampling(max_new_tokens=settings.max_new_tokens, candidates=1, seed=settings.seed)
     write = generate or partial(generate_replies, checkpoint, batch_size=settings.batch_size)
@@ -161,6 +173,7 @@ def evaluate(
         likelihoods=_likelihoods(checkpoint, examples, settings),
         sampled=sampled,
         scores=[score_candidates(checkpoint, e.context, (e.reply, *e.distractors)) for e in sampled],
+        served=[rank(e.context, (e.reply, *e.distractors)) for e in sampled] if rank else None,
         replies=write([example.context for example in sampled], sampling),
         known=known,
         problems=len(corpus.problems),
@@ -185,18 +198,21 @@ def _check_room(checkpoint: Checkpoint, settings: Settings) -> None:
         )
 
 
-def _sampled(examples: Sequence[TrainingExample], data: Path, settings: Settings) -> list[TrainingExample]:
-    """The examples to rank and to write replies for. Distractors come from the whole file, not from the sample."""
+def sampled_examples(examples: Sequence[TrainingExample], data: Path, count: int, seed: int) -> list[TrainingExample]:
+    """`count` examples (0: all) to rank and to write replies for, the same for the same seed.
+
+    Distractors come from the whole file, not from the sample. Raises BadData where it is too small.
+    """
     different = len({example.reply for example in examples})
     if different <= DISTRACTORS:
         raise BadData(
             f"{data}: holds {different} different replies, and ranking needs {DISTRACTORS + 1}; add dialogues."
         )
-    rng = random.Random(settings.seed)
+    rng = random.Random(seed)
     complete = with_distractors(examples, DISTRACTORS, rng)
-    if settings.examples == 0 or settings.examples >= len(complete):
+    if count == 0 or count >= len(complete):
         return complete
-    return [complete[index] for index in sorted(rng.sample(range(len(complete)), settings.examples))]
+    return [complete[index] for index in sorted(rng.sample(range(len(complete)), count))]
 
 
 def _likelihoods(checkpoint: Checkpoint, examples: Sequence[TrainingExample], settings: Settings) -> list[Likelihood]:
@@ -246,6 +262,7 @@ def _measure(observed: _Observed, about: About) -> Evaluation:
         bits_per_character=metrics.bits_per_character(nats, about.counts.scored_characters),
         hits_at_1=metrics.hits_at_1([scores.next_utterance for scores in observed.scores]),
         hits_at_1_lm=metrics.hits_at_1([scores.log_likelihood for scores in observed.scores]),
+        hits_at_1_served=metrics.hits_at_1(observed.served) if observed.served else None,
         f1=metrics.mean_f1(written_morphemes, split(true)),
         f1_char=metrics.mean_f1(*([metrics.characters_of(text) for text in texts] for texts in (written, true))),
         distinct_1=metrics.distinct(written_morphemes, 1),
@@ -269,6 +286,12 @@ def _table(evaluation: Evaluation) -> Table:
         shown = "none" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:,.3f}"
         table.add_row(name, shown, meaning)
     return table
+
+
+def served_ranker() -> Rank | None:
+    """What ranks in the bot, None where there are no sentence vectors."""
+    embedder = load_embedder() if VECTORS.exists() else None
+    return DualEncoder.load(DUAL_ENCODER, LineVectors.load(VECTORS, embedder)).scores if embedder else None
 
 
 def _check_out(out: Path) -> None:
@@ -298,7 +321,7 @@ def main(
     disable_progress_bar()  # type: ignore[no-untyped-call]
     with options.plain_errors(), Console(stderr=True).status("Measuring; this takes minutes on a slow CPU."):
         _check_out(out)
-        evaluation = evaluate(checkpoints.load(model, chat_format), data, settings)
+        evaluation = evaluate(checkpoints.load(model, chat_format), data, settings, rank=served_ranker())
         write_json(out, asdict(evaluation))
     Console().print(_table(evaluation))
 

@@ -90,6 +90,10 @@ def split_by_hash(dialogues: Iterable[Dialogue], held_out_percent: int) -> tuple
     kept: list[Dialogue] = []
     held_out: list[Dialogue] = []
     for dialogue in dialogues:
-        bucket = random.Random(dialogue.turns[0].text).randrange(100)
-        (held_out if bucket < held_out_percent else kept).append(dialogue)
+        (held_out if is_held_out(dialogue.turns[0].text, held_out_percent) else kept).append(dialogue)
     return kept, held_out
+
+
+def is_held_out(opening: str, percent: int) -> bool:
+    """Whether dialogues that open with `opening` are among the `percent` that are held out."""
+    return random.Random(opening).randrange(100) < percent

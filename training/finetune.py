@@ -33,7 +33,7 @@ from training.errors import BadOption
 from training.examples import TrainingExample, examples_of, with_distractors
 from training.lesson import Lesson, Plan, write_version
 from training.preference import learn_preferences
-from training.trainer import TrainOptions, is_main_process, train, write_result
+from training.trainer import TrainOptions, Validation, is_main_process, train, write_result
 from training.versions import MODELS, SHIPPED, alone, is_distributed, new_version, sweep
 
 DATA_EPOCHS, EXPORT_EPOCHS = 3.0, 1.0
@@ -62,9 +62,10 @@ def finetune(
     settings: TrainOptions,
     files: Sequence[Path] = (),
     lora: LoraConfig | None = None,
+    validation: Validation | None = None,
 ) -> Checkpoint:
     """Train `base` on `examples` (with the distractors they carry) and write the checkpoint `out`."""
-    result, log = _learn(base, examples, out, settings, lora)
+    result, log = _learn(base, examples, out, settings, lora, validation)
     result = _inheriting(finished(result, out, base.manifest.version, list(files), log), base.manifest)
     write_result(result, out)
     return result
@@ -77,7 +78,12 @@ def _inheriting(made: Checkpoint, parent: Manifest, exports: Sequence[str] = ())
 
 
 def _learn(
-    base: Checkpoint, examples: Sequence[TrainingExample], out: Path, settings: TrainOptions, lora: LoraConfig | None
+    base: Checkpoint,
+    examples: Sequence[TrainingExample],
+    out: Path,
+    settings: TrainOptions,
+    lora: LoraConfig | None,
+    validation: Validation | None = None,
 ) -> tuple[Checkpoint, list[dict[str, float]]]:
     """`base` after learning `examples`, not written yet, and the run's log."""
     length = base.max_positions
@@ -89,7 +95,7 @@ def _learn(
             f"{learning:,} of {parameter_count(trained):,} parameters learn, {len(items):,} examples, "
             f"{ItemDataset(items).tokens:,} tokens an epoch"
         )
-    log = train(trained, items, Packer(length, pad_id(base)), out, settings)
+    log = train(trained, items, Packer(length, pad_id(base)), out, settings, validation)
     return replace(base, model=_merged(trained)), log
 
 

@@ -25,7 +25,7 @@ from training.corpora import load_dialogues, load_texts
 from training.dataset import ItemDataset, Packer, encode_dialogue, encode_text, pack_documents
 from training.errors import BadOption
 from training.examples import Dialogue
-from training.trainer import TrainOptions, is_main_process, train, write_result
+from training.trainer import TrainOptions, Validation, is_main_process, train, write_result
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -59,7 +59,14 @@ def _lines(dialogues: Iterable[Dialogue]) -> Iterable[str]:
         yield from (turn.text for turn in dialogue.turns)
 
 
-def pretrain(model: Checkpoint, material: Material, out: Path, settings: TrainOptions, parent: str | None) -> None:
+def pretrain(
+    model: Checkpoint,
+    material: Material,
+    out: Path,
+    settings: TrainOptions,
+    parent: str | None,
+    validation: Validation | None = None,
+) -> None:
     """Train on all of `material` and write the checkpoint `out`."""
     length = model.max_positions
     documents = [e for text in material.texts for e in encode_text(model.chat_format, text, length)]
@@ -70,7 +77,7 @@ def pretrain(model: Checkpoint, material: Material, out: Path, settings: TrainOp
             f"{parameter_count(model.model):,} parameters, {len(documents):,} documents in {len(items):,} rows, "
             f"{ItemDataset(items).tokens:,} tokens an epoch"
         )
-    log = train(model.model, items, Packer(length, pad_id(model)), out, settings)
+    log = train(model.model, items, Packer(length, pad_id(model)), out, settings, validation)
     write_result(finished(model, out, parent, list(material.files), log), out)
 
 

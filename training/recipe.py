@@ -1,6 +1,8 @@
 """`python -m training.recipe default --corpora DIR`: the model that ships, from open data to model/default.
 
-Curriculum: a tokenizer and the language from texts, then whole dialogues, then replies with the next-utterance loss.
+Curriculum: a tokenizer and the language from texts, then whole dialogues (several passes, each with other typing noise
+on the user's side), then replies in the served setting: persona, speech level, questions about the persona, and the
+next-utterance loss.
 Each stage leaves its checkpoint in the work folder; a run that is started again goes on where it stopped.
 """
 
@@ -17,34 +19,51 @@ import typer
 from transformers import set_seed
 
 from model import checkpoint
+from model.checkpoint import Checkpoint
 from model.dialogue import DEFAULT_PERSONA, Role
 from model.gpt2 import Shape
 from model.speech_level import majority_level
 from training import options
-from training.base import load_base
+from training.base import load_base, pad_id
 from training.corpora import load_dialogues, load_texts, write_dialogues
+from training.dataset import Packer, encode_example
 from training.errors import BadOption
 from training.examples import Dialogue, TrainingExample, examples_of, split_by_hash, with_distractors
 from training.finetune import finetune
+from training.noise import with_noise
 from training.pretrain import Material, pretrain, start
-from training.trainer import TrainOptions, last_checkpoint, run_folder
+from training.slots import multiplied
+from training.trainer import TrainOptions, Validation, last_checkpoint, run_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 AUTHORED = ROOT / "training" / "data"
 DEFAULT = ROOT / "model" / "default"
 # Held out whole, so that the figures on it are of text never seen.
 EVALUATION_SOURCE = "XPersona"
+# What a dialogue file that names no source of its own is read as: the project's own.
+OWN = "jsonl"
+VALIDATION_EXAMPLES, VALIDATION_STEPS = 400, 100
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The sizes of a run. `reviews`: movie reviews sampled for their everyday Korean; they are far from chat."""
+    """The sizes of a run.
+
+    `reviews`: movie reviews sampled for their everyday Korean; they are far from chat. `persona_share`: talks without a
+    persona that get the default one, `foreign_share`: dialogues of other corpora that stay, both in the replies stage.
+    `noise_share`: user turns with typing noise. `passes`: differently noisy passes over the dialogues in the dialogues
+    stage. `slot_copies`: variants of each persona dialogue with other values in its facts, in every pass.
+    """
 
     shape: Shape
     vocab_size: int
     reviews: int
     held_out_percent: int
     persona_share: float
+    foreign_share: float
+    noise_share: float
+    passes: int
+    slot_copies: int
     text: TrainOptions
     dialogues: TrainOptions
     replies: TrainOptions
@@ -59,9 +78,15 @@ RECIPES = {
         reviews=10_000,
         held_out_percent=5,
         persona_share=0.5,
+        foreign_share=0.3,
+        noise_share=0.3,
+        passes=3,
+        slot_copies=2,
         text=TrainOptions(epochs=1, batch_size=16, learning_rate=1.5e-3, warmup=0.03, log_steps=20),
-        dialogues=TrainOptions(epochs=3, batch_size=16, learning_rate=1.2e-3, warmup=0.03, log_steps=20),
-        replies=TrainOptions(max_steps=550, batch_size=32, learning_rate=4e-4, choice_weight=0.5, log_steps=20),
+        dialogues=TrainOptions(batch_size=8, learning_rate=1.5e-3, warmup=0.03, save_steps=250, log_steps=25),
+        replies=TrainOptions(
+            max_steps=400, batch_size=32, learning_rate=6e-4, choice_weight=0.5, save_steps=100, log_steps=20
+        ),
         distractors=1,
     )
 }
@@ -147,21 +172,46 @@ def _learn_texts(recipe: Recipe, corpora: Corpora, work: Path, settings: TrainOp
 
 
 def _learn_dialogues(recipe: Recipe, corpora: Corpora, work: Path, settings: TrainOptions) -> None:
+    """Every token of every dialogue. The default persona is left to the next stage: here it would only cost tokens."""
     rng = random.Random(recipe.seed)
-    material = Material((), tuple(with_personas(corpora.chat, recipe.persona_share, rng)), corpora.files)
-    pretrain(load_base(str(work / "text"), None)[0], material, work / "dialogues", settings, "text")
+    passes = [dialogue for _ in range(recipe.passes) for dialogue in _one_pass(recipe, corpora, 0, rng)]
+    base = load_base(str(work / "text"), None)[0]
+    material = Material((), tuple(passes), corpora.files)
+    pretrain(base, material, work / "dialogues", settings, "text", _validation(base, corpora))
+
+
+def _one_pass(recipe: Recipe, corpora: Corpora, persona_share: float, rng: random.Random) -> list[Dialogue]:
+    """All dialogues once, augmented anew."""
+    chat = [*corpora.chat, *multiplied(corpora.chat, recipe.slot_copies, rng)]
+    return with_noise(with_personas(chat, persona_share, rng), recipe.noise_share, rng)
+
+
+def _validation(base: Checkpoint, corpora: Corpora) -> Validation:
+    """The loss on replies of our own held-out dialogues, as they are served."""
+    own = [dialogue for dialogue in corpora.held_out if dialogue.source == OWN]
+    examples = [example for dialogue in own for example in examples_of(dialogue)][:VALIDATION_EXAMPLES]
+    items = [encode_example(base.chat_format, example, base.max_positions) for example in examples]
+    packer = Packer(base.max_positions, pad_id(base))
+    return Validation([packer(items[i : i + 32]) for i in range(0, len(items), 32)], VALIDATION_STEPS)
 
 
 def _learn_replies(recipe: Recipe, corpora: Corpora, work: Path, settings: TrainOptions) -> None:
+    """Replies as they are served: most talks have a persona, and the project's own dialogues count most."""
     rng = random.Random(recipe.seed + 1)
-    dialogues = with_personas(corpora.chat, recipe.persona_share, rng)
+    dialogues = [
+        dialogue
+        for dialogue in _one_pass(recipe, corpora, recipe.persona_share, rng)
+        if dialogue.source == OWN or rng.random() < recipe.foreign_share
+    ]
     examples: list[TrainingExample] = [example for dialogue in dialogues for example in examples_of(dialogue)]
+    base = load_base(str(work / "dialogues"), None)[0]
     finetune(
-        load_base(str(work / "dialogues"), None)[0],
+        base,
         with_distractors(examples, recipe.distractors, rng),
         work / "replies",
         settings,
         corpora.files,
+        validation=_validation(base, corpora),
     )
 
 

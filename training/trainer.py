@@ -16,12 +16,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from model import checkpoint
 from model.checkpoint import Checkpoint
 from model.files import write_json
-from model.gpt2 import Losses
+from model.gpt2 import IGNORED, Losses
 from training.dataset import Item, ItemDataset
 from training.errors import BadOption
 
@@ -44,6 +44,35 @@ class TrainOptions:
     seed: int = 0
     resume: bool = False
     cpu: bool = False
+
+
+class Validation(TrainerCallback):
+    """Writes the loss on items that are not learnt into the run's log, every `steps` steps: the validation curve."""
+
+    def __init__(self, batches: Sequence[Mapping[str, Tensor]], steps: int) -> None:
+        self.batches = batches
+        self.steps = steps
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Measure the model the Trainer passes."""
+        if state.global_step % self.steps == 0:
+            loss = _mean_loss(kwargs["model"], self.batches)
+            state.log_history.append({"step": state.global_step, "validation_loss": loss})
+
+
+def _mean_loss(model: torch.nn.Module, batches: Sequence[Mapping[str, Tensor]]) -> float:
+    """Mean token loss in nats, each learnt token counting alike."""
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    nats, tokens = 0.0, 0
+    with torch.no_grad():
+        for batch in batches:
+            losses: Losses = model(**{name: values.to(device) for name, values in batch.items()})
+            learnt = int((batch["targets"] != IGNORED).sum())
+            nats, tokens = nats + float(losses.tokens) * learnt, tokens + learnt
+    model.train(was_training)
+    return nats / tokens
 
 
 class DialogueTrainer(Trainer):
@@ -71,9 +100,11 @@ def train(
     collate: Callable[[Sequence[Item]], dict[str, Tensor]],
     out: Path,
     options: TrainOptions,
+    validation: Validation | None = None,
 ) -> list[dict[str, float]]:
     """Train `model` in place; returns the log: one entry (step, loss, learning_rate, ...) a log step.
 
+    What `validation` measures on the way goes into the run folder's `validation.json` and the curve.
     Works alone or under torchrun. Raises BadOption when a run to resume is asked for and there is none, or the
     other way round.
     """
@@ -85,14 +116,17 @@ def train(
         args=_arguments(folder, options),
         train_dataset=ItemDataset(items),
         data_collator=collate,
+        callbacks=[validation] if validation else None,
     )
     trainer.choice_weight = options.choice_weight
     trainer.model_accepts_loss_kwargs = False
     trainer.train(resume_from_checkpoint=last)
     log = [entry for entry in trainer.state.log_history if "loss" in entry]
     if trainer.is_world_process_zero():
+        measured = [entry for entry in trainer.state.log_history if "validation_loss" in entry]
         write_json(folder / "loss.json", log)
-        draw_curve(log, folder / "loss.png")
+        write_json(folder / "validation.json", measured)
+        draw_curve(log, folder / "loss.png", measured)
     return log
 
 
@@ -176,16 +210,20 @@ def _arguments(folder: Path, options: TrainOptions) -> TrainingArguments:
     return TrainingArguments(**settings)
 
 
-def draw_curve(log: Sequence[Mapping[str, float]], path: Path) -> None:
-    """The loss over steps as a PNG."""
+def draw_curve(log: Sequence[Mapping[str, float]], path: Path, measured: Sequence[Mapping[str, float]] = ()) -> None:
+    """The training loss over steps, and the validation loss where it was `measured`, as a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4))
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    axes.plot([entry["step"] for entry in log], [entry["loss"] for entry in log])
+    axes.plot([entry["step"] for entry in log], [entry["loss"] for entry in log], label="training, all learnt tokens")
+    if measured:
+        validation = [entry["validation_loss"] for entry in measured]
+        axes.plot([entry["step"] for entry in measured], validation, label="validation, tokens of unseen replies")
+    axes.legend()
     axes.set_xlabel("optimiser step")
-    axes.set_ylabel("training loss (nats)")
+    axes.set_ylabel("loss (nats a token)")
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=120, bbox_inches="tight")

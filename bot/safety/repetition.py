@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from model.retriever import normalise
+from model.lines import normalise
 from model.text import clean_text
 
 # Replies of the conversation that are looked back on.

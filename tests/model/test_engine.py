@@ -146,7 +146,7 @@ async def test_a_child_that_dies_while_loading_is_an_error(config: EngineConfig)
 async def test_a_line_of_the_retrievers_folder_is_taken_outright(config: EngineConfig) -> None:
     turns = [{"speaker": "user", "text": "오늘 저녁 뭐 먹지?"}, {"speaker": "bot", "text": "떡볶이 어때요?"}]
     (config.model / "own.jsonl").write_text(json.dumps({"turns": turns}), encoding="utf-8")
-    async with Engine(replace(config, retriever=config.model, take_similarity=0.9)) as engine:
+    async with Engine(replace(config, retriever=config.model, take_confidence=0.9)) as engine:
         near = await engine.reply(said("오늘 저녁 뭐 먹지"), ONE)
         far = await engine.reply(said("안녕"), ONE)
     assert (near.text, near.source) == ("떡볶이 어때요?", Source.RETRIEVER)

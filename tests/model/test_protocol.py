@@ -44,7 +44,7 @@ async def test_errors_cross_the_pipe_with_their_sentence() -> None:
     [
         ({"max_running": 0}, "max_running"),
         ({"queue_limit": -1}, "queue_limit"),
-        ({"take_similarity": 0.2, "join_similarity": 0.3}, "join_similarity"),
+        ({"generator_confidence": 1.2}, "generator_confidence"),
         ({"precision": "int4"}, "precision must be one of auto, int8, bf16, fp32"),
         ({"cache_mb": 0}, "cache_mb"),
         ({"deadline": 0}, "deadline"),

@@ -129,18 +129,21 @@ class FakeBackend:
 class FixedLookup:
     """Always finds the same line."""
 
-    def __init__(self, text: str, similarity: float) -> None:
-        self.match = Match(text, similarity)
+    def __init__(self, text: str, confidence: float) -> None:
+        self.match = Match(text, confidence)
 
     def nearest(self, context: DialogueContext, count: int) -> list[Match]:
         return [self.match][:count]
+
+    def scores(self, context: DialogueContext, texts: Sequence[str]) -> None:
+        return None
 
 
 def answer(
     backend: FakeBackend, lookup: FixedLookup | None = None, streamed: bool = False, candidates: int = 4
 ) -> tuple[list[str], Reply]:
     """The pieces and the reply of one request."""
-    config = EngineConfig(Path("unused"), take_similarity=0.9, join_similarity=0.6)
+    config = EngineConfig(Path("unused"), take_confidence=0.9, generator_confidence=0.6)
     request = Submit(1, POLITE, Sampling(candidates=candidates, seed=7), streamed)
     answering = Answerer(backend, lookup, config).answer(request)
     pieces: list[str] = []

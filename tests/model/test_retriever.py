@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from model.dialogue import DEFAULT_PERSONA, DialogueContext, SpeechLevel
-from model.retriever import Entry, Retriever, normalise
+from model.lines import Entry, load_entries, normalise
+from model.retriever import Retriever
 from model.speech_level import speech_level_of
 from tests.model.builders import user_last
 
@@ -113,15 +114,15 @@ SLEEP = entry("잠이 안 와요", "따뜻한 우유 드셔 보세요.")
 def test_the_same_words_are_found_however_they_are_dressed(said: str) -> None:
     best, *_ = Retriever([RAIN, FOOD, SLEEP]).nearest(asked(said), 3)
     assert best.text == "김밥 어때요?"
-    assert best.similarity == pytest.approx(1, abs=1e-5)
+    assert best.confidence == pytest.approx(1, abs=1e-5)
 
 
 def test_the_nearest_come_first_and_what_shares_no_word_is_far() -> None:
     entries = [entry("abc", "영어예요."), entry("점심 먹었어요?", "네, 먹었어요."), FOOD]
     matches = Retriever(entries).nearest(asked("점심 뭐 먹을까요?"), 5)
     assert [match.text for match in matches[:2]] == ["김밥 어때요?", "네, 먹었어요."]
-    assert 0.1 < matches[1].similarity < 0.9
-    assert all(match.similarity < 0.1 for match in matches[2:])
+    assert 0.1 < matches[1].confidence < 0.9
+    assert all(match.confidence < 0.1 for match in matches[2:])
 
 
 def test_no_more_than_asked_for_and_none_twice() -> None:
@@ -135,7 +136,7 @@ def test_a_word_nobody_said_makes_a_line_less_alike() -> None:
     plain, _ = retriever.nearest(asked("비가 와요"), 2)
     strange = retriever.nearest(asked("비가 와요 쿠알라룸푸르"), 1)[0]
     assert (plain.text, strange.text) == ("우산 챙기세요.", "우산 챙기세요.")
-    assert strange.similarity < 0.6 < plain.similarity
+    assert strange.confidence < 0.6 < plain.confidence
 
 
 def test_a_reply_of_another_persona_is_never_given() -> None:
@@ -177,8 +178,8 @@ def test_a_line_from_deep_in_a_talk_needs_the_turn_before() -> None:
     opening = retriever.nearest(asked("네 좋아요"), 1)[0]
     after_another = retriever.nearest(asked("안녕하세요", "반가워요!", "네 좋아요"), 1)[0]
     after_the_same = retriever.nearest(asked("뭐 해요?", "같이 저녁 먹을까요?", "네 좋아요"), 1)[0]
-    assert opening.similarity == after_another.similarity == pytest.approx(0.6, abs=1e-5)
-    assert after_the_same.similarity == pytest.approx(1, abs=1e-5)
+    assert opening.confidence == after_another.confidence == pytest.approx(0.6, abs=1e-5)
+    assert after_the_same.confidence == pytest.approx(1, abs=1e-5)
     assert found([deep, entry("네 좋아요", "저도 좋아요.")], asked("네 좋아요")) == [
         "저도 좋아요.",
         "그럼 일곱 시에 만나요.",
@@ -229,7 +230,7 @@ def test_a_folder_of_dialogues_is_read_reply_by_reply(tmp_path: Path) -> None:
     }
     (tmp_path / "a.jsonl").write_text(json.dumps(dialogue, ensure_ascii=False) + "\n", encoding="utf-8")
     (tmp_path / "notes.txt").write_text("not json", encoding="utf-8")
-    retriever = Retriever.load(tmp_path)
+    retriever = Retriever(load_entries(tmp_path))
     assert len(retriever) == 2, "an opening and a second line in a row answer nobody"
     assert retriever.nearest(asked("반가워요", persona=YUHI), 1)[0].text == "저도 반가워요!"
     assert retriever.nearest(asked("반가워요", persona=MINSU), 1) == []
@@ -241,7 +242,7 @@ def test_a_folder_of_dialogues_is_read_reply_by_reply(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def real() -> Retriever:
     """The index that ships."""
-    return Retriever.load(DATA)
+    return Retriever(load_entries(DATA))
 
 
 @pytest.mark.slow
@@ -258,7 +259,7 @@ def test_everyday_openings_find_a_near_reply_of_the_level_asked_for(real: Retrie
     for opening in openings:
         matches = real.nearest(asked(opening, level=level, persona=DEFAULT_PERSONA), 5)
         assert all(speech_level_of(match.text) in (level, None) for match in matches)
-        if not matches or matches[0].similarity < 0.3:
+        if not matches or matches[0].confidence < 0.3:
             unanswered.append(opening)
     assert len(unanswered) <= 6, unanswered
 
@@ -273,5 +274,5 @@ def test_an_opening_of_our_dialogues_is_answered_with_its_reply(real: Retriever)
             level = speech_level_of(reply) or SpeechLevel(dialogue["speech"])
             persona = tuple(dialogue.get("persona", ()))
             best = real.nearest(asked(said, level=level, persona=persona), 3)
-            assert best[0].similarity == pytest.approx(1, abs=1e-4)
-            assert reply in [match.text for match in best if match.similarity > 0.999]
+            assert best[0].confidence == pytest.approx(1, abs=1e-4)
+            assert reply in [match.text for match in best if match.confidence > 0.999]

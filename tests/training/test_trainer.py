@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,8 +11,10 @@ import pytest
 import torch
 from peft import get_peft_model
 from torch import Tensor
+from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from model import checkpoint as checkpoints
+from model.gpt2 import IGNORED
 from tests.training.builders import logged, losses, talk, tiny
 from training.dataset import Item, Packer, encode_example
 from training.errors import BadOption
@@ -19,6 +22,7 @@ from training.examples import examples_of, with_distractors
 from training.finetune import lora_config
 from training.trainer import (
     TrainOptions,
+    Validation,
     draw_curve,
     is_main_process,
     last_checkpoint,
@@ -154,3 +158,75 @@ def test_a_curve_is_drawn_of_any_log(tmp_path: Path) -> None:
     images = [(tmp_path / name).read_bytes() for name in ("empty.png", "falling.png")]
     assert all(image.startswith(b"\x89PNG\r\n\x1a\n") for image in images)
     assert images[0] != images[1]
+
+
+def unseen() -> list[dict[str, Tensor]]:
+    """Two batches of replies that are not learnt, of three and of one."""
+    examples = [examples_of(talk(f"{food} 있어?", reply))[0] for food, reply in REPLIES.items()]
+    encoded = [encode_example(tiny().chat_format, example, 64) for example in examples]
+    return [Packer(64, 0)(encoded[:3]), Packer(64, 0)(encoded[3:])]
+
+
+REPLIES = {
+    "호떡": "네.",
+    "수박": "수박은 아직 없어요, 미안해요.",
+    "빵": "그럼요!",
+    "떡": "방금 다 팔렸어요. 내일 오세요.",
+}
+
+
+def mean_loss(model: torch.nn.Module, batches: Sequence[dict[str, Tensor]]) -> float:
+    """Of all learnt tokens alike, without dropout."""
+    model.eval()
+    with torch.no_grad():
+        found = [(float(model(**batch).tokens), int((batch["targets"] != IGNORED).sum())) for batch in batches]
+    return sum(nats * tokens for nats, tokens in found) / sum(tokens for _, tokens in found)
+
+
+def test_the_loss_on_unseen_replies_is_measured_on_the_way(tmp_path: Path) -> None:
+    batches = unseen()
+    assert len({int((batch["targets"] != IGNORED).sum()) for batch in batches}) == 2
+    torch.manual_seed(0)
+    model = tiny(dropout=0.1).model
+    log = train(model, items(), Packer(64, 0), tmp_path / "out", OPTIONS, Validation(batches, 4))
+    measured = json.loads((run_folder(tmp_path / "out") / "validation.json").read_text(encoding="utf-8"))
+    assert [entry["step"] for entry in measured] == [4, 8]
+    assert measured[1]["validation_loss"] == pytest.approx(mean_loss(model, batches), abs=1e-5)
+    assert measured[0]["validation_loss"] > measured[1]["validation_loss"]
+    assert [entry["step"] for entry in log] == [entry["step"] for entry in logged(tmp_path / "out")] == [*range(1, 9)]
+    assert not any("validation_loss" in entry for entry in log)
+
+
+def test_measuring_changes_nothing_that_is_learnt(tmp_path: Path) -> None:
+    weights = []
+    for name, validation in (("with", Validation(unseen(), 1)), ("without", None)):
+        torch.manual_seed(0)
+        model = tiny(dropout=0.1).model
+        train(model, items(), Packer(64, 0), tmp_path / name, OPTIONS, validation)
+        weights.append(model.state_dict())
+    assert losses(tmp_path / "with") == pytest.approx(losses(tmp_path / "without"), abs=1e-6)
+    assert all(torch.allclose(value, weights[1][name], atol=1e-6) for name, value in weights[0].items())
+    assert json.loads((run_folder(tmp_path / "without") / "validation.json").read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_model_is_left_in_the_mode_it_was_in(tmp_path: Path, training: bool) -> None:
+    model = tiny(dropout=0.1).model
+    model.train(training)
+    state, control = TrainerState(global_step=6), TrainerControl()
+    validation = Validation(unseen(), 3)
+    for _ in range(2):
+        validation.on_step_end(TrainingArguments(str(tmp_path)), state, control, model=model)
+        assert model.training is training
+    first, second = (entry["validation_loss"] for entry in state.log_history)
+    assert first == second, "dropout is off while the loss is measured"
+    state.global_step = 7
+    validation.on_step_end(TrainingArguments(str(tmp_path)), state, control, model=model)
+    assert [entry["step"] for entry in state.log_history] == [6, 6]
+
+
+def test_the_validation_loss_is_drawn_beside_the_other(tmp_path: Path) -> None:
+    log = [{"step": step, "loss": 6 / step} for step in range(1, 20)]
+    draw_curve(log, tmp_path / "alone.png")
+    draw_curve(log, tmp_path / "both.png", [{"step": 10, "validation_loss": 2.0}, {"step": 19, "validation_loss": 3.0}])
+    assert (tmp_path / "alone.png").read_bytes() != (tmp_path / "both.png").read_bytes()

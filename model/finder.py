@@ -1,0 +1,121 @@
+"""Replies that need no generating, each with the chance that it fits: near dialogues, facts, listening lines. No torch.
+
+The chances are logistic curves of nearness, fitted to replies that readers judged (docs/log.md).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.dialogue import DialogueContext, Source, SpeechLevel
+from model.dual_encoder import DUAL_ENCODER, DualEncoder
+from model.embedding import load_embedder
+from model.fact_reader import FACT_READER, FactReader
+from model.line_vectors import VECTORS, LineVectors
+from model.lines import Entry, load_entries, normalise
+from model.listener import Listener, load_listening
+from model.restate import restate
+from model.retriever import Match, Retriever
+from model.vector_index import VectorIndex
+
+LISTENING = "listening"
+# A reply that speaks as an AI contradicts a persona that is none.
+_AS_AI = re.compile(r"AI|인공지능|말벗|챗봇|몸이 없")
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Chance that a reply fits, from how near its context is."""
+
+    slope: float
+    middle: float
+    """The nearness at which it is one half."""
+
+    def __call__(self, nearness: float) -> float:
+        return 1 / (1 + math.exp(-self.slope * (nearness - self.middle)))
+
+
+# By characters, nearly all fit from .3 on and half of them from .2 on.
+CHARACTERS = Curve(slope=14.0, middle=0.2)
+VECTORS_NEAR = Curve(slope=6.2, middle=0.6)
+LISTENING_NEAR = Curve(slope=10.0, middle=0.49)
+# From the second on a line surely asks for a fact of the persona; for a persona that none of our dialogues has, the
+# first is enough. Then no dialogue without that persona may answer, as it would speak of somebody else.
+MAYBE_ASKED, SURELY_ASKED = 0.15, 0.5
+
+
+class Finder:
+    """All lookups behind one question: what could be said here?"""
+
+    def __init__(
+        self,
+        retriever: Retriever,
+        near: Curve,
+        listener: Listener | None = None,
+        facts: FactReader | None = None,
+        ranker: DualEncoder | None = None,
+    ) -> None:
+        self._retriever, self._near = retriever, near
+        self._listener, self._facts = listener, facts
+        self._ranker = ranker
+
+    @classmethod
+    def load(cls, folder: Path, threads: int | None = None, entries: Sequence[Entry] | None = None) -> Finder:
+        """Lookups over the dialogues of `folder`: by sentence vectors where they work here, else by characters.
+
+        `entries`: those to use, where not all of the folder's are.
+        """
+        entries = load_entries(folder) if entries is None else entries
+        embedder = load_embedder(threads) if VECTORS.exists() else None
+        if embedder is None:
+            return cls(Retriever(entries), CHARACTERS)
+        vectors = LineVectors.load(VECTORS, embedder)
+        return cls(
+            Retriever(entries, VectorIndex(entries, vectors)),
+            VECTORS_NEAR,
+            Listener(load_listening(folder / LISTENING), vectors),
+            FactReader.load(FACT_READER, vectors),
+            DualEncoder.load(DUAL_ENCODER, vectors),
+        )
+
+    def nearest(self, context: DialogueContext, count: int) -> list[Match]:
+        """At most `count` replies of different sources and wording, the likeliest to fit first."""
+        fact = self._fact(context)
+        matches = [self._judged(match) for match in self._retriever.nearest(context, count, fact is not None)]
+        heard = self._listener.heard(context, count) if self._listener is not None else []
+        matches += [Match(each.reply, LISTENING_NEAR(each.nearness), Source.LISTENER) for each in heard]
+        matches = [match for match in matches if not _denies(match.text, context)]
+        if fact is not None:
+            matches.append(fact)
+        return sorted(matches, key=lambda match: -match.confidence)[:count]
+
+    def nearest_dialogue(self, context: DialogueContext) -> str | None:
+        """The reply to the nearest context alone, however far it is: what a plain lookup would say."""
+        return next((match.text for match in self._retriever.nearest(context, 1)), None)
+
+    def scores(self, context: DialogueContext, texts: Sequence[str]) -> list[float] | None:
+        """Next-utterance scores of `texts` by the dual encoder; None without sentence vectors."""
+        return self._ranker.scores(context, texts) if self._ranker is not None else None
+
+    def _judged(self, match: Match) -> Match:
+        return Match(match.text, self._near(match.confidence), match.source)
+
+    def _fact(self, context: DialogueContext) -> Match | None:
+        """The persona's fact that was asked for, said in the speech level of the conversation."""
+        asked = self._facts.asked(context) if self._facts is not None else None
+        least = SURELY_ASKED if self._retriever.knows(context.persona) else MAYBE_ASKED
+        if asked is None or asked.chance < least:
+            return None
+        said = restate(asked.fact, context.speech_level or SpeechLevel.HAEYO)
+        if said is None or normalise(said) in {normalise(text) for text in context.said_before()}:
+            return None
+        return Match(said, max(asked.chance, SURELY_ASKED), Source.PERSONA)
+
+
+def _denies(text: str, context: DialogueContext) -> bool:
+    """Whether a reply speaks as an AI where the persona is somebody else."""
+    return bool(context.persona) and not _AS_AI.search(" ".join(context.persona)) and bool(_AS_AI.search(text))

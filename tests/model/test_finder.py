@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model import finder as finders
+from model.dialogue import DEFAULT_PERSONA, DialogueContext, Source, SpeechLevel
+from model.dual_encoder import DualEncoder
+from model.errors import BadCheckpoint
+from model.fact_reader import FactReader
+from model.finder import CHARACTERS, LISTENING_NEAR, SURELY_ASKED, VECTORS_NEAR, Curve, Finder
+from model.lines import Entry
+from model.listener import Listener, ListeningClass
+from model.retriever import Retriever
+from model.vector_index import VectorIndex
+from tests.model.builders import user_last
+from tests.model.embedders import Array, BigramEmbedder, identity_ranker, no_lines, plain_reader, stored_lines
+
+HAEYO, BANMAL = SpeechLevel.HAEYO, SpeechLevel.BANMAL
+FACTS = ("내 이름은 유희다.", "나는 떡볶이를 좋아한다.")
+STRAIGHT = Curve(slope=6.0, middle=0.5)
+HEARD = ListeningClass(
+    "pets/proud",
+    ("우리 강아지 너무 귀여워",),
+    {HAEYO: ("정말 사랑스럽겠어요.",), BANMAL: ("진짜 귀엽겠다.",)},
+)
+
+
+def entry(said: str, reply: str, persona: tuple[str, ...] = (), level: SpeechLevel = HAEYO) -> Entry:
+    return Entry(said, reply, None, frozenset(persona), level)
+
+
+FOOD = entry("점심 뭐 먹을까요?", "김밥 어때요?")
+PETS = entry("우리 강아지가 아파요", "병원에 가 봤어요?")
+NAME = entry("이름이 뭐예요?", "비밀이에요.")
+
+
+def reader_weights() -> dict[str, Array]:
+    """Takes what is like "이름이 뭐예요?" for a question about the bot."""
+    asks = BigramEmbedder().embed(["이름이 뭐예요?"])[0]
+    return plain_reader(asks * 20, bias=-12.0, scale=40.0, fit_bias=-2.0)
+
+
+def finder(*entries: Entry) -> Finder:
+    vectors = no_lines()
+    return Finder(
+        Retriever(entries, VectorIndex(entries, vectors)),
+        STRAIGHT,
+        Listener([HEARD], vectors),
+        FactReader(reader_weights(), vectors),
+        DualEncoder(identity_ranker(), vectors),
+    )
+
+
+def asked(*texts: str, level: SpeechLevel | None = HAEYO, persona: tuple[str, ...] = ()) -> DialogueContext:
+    return DialogueContext(persona, user_last(*texts), level)
+
+
+def test_a_curve_is_one_half_in_its_middle_and_rises() -> None:
+    curve = Curve(slope=10.0, middle=0.3)
+    assert curve(0.3) == 0.5
+    assert 0 < curve(-1) < curve(0.2) < 0.5 < curve(0.4) < curve(1) < 1
+
+
+def test_nearness_becomes_a_chance() -> None:
+    (best,) = Finder(Retriever([FOOD]), CHARACTERS).nearest(asked("점심 뭐 먹을까요?"), 1)
+    assert (best.text, best.source) == ("김밥 어때요?", Source.RETRIEVER)
+    assert best.confidence == pytest.approx(CHARACTERS(1.0), abs=1e-4)
+
+
+def test_dialogues_and_listening_lines_come_with_their_sources_likeliest_first() -> None:
+    matches = finder(FOOD, PETS).nearest(asked("우리 강아지 너무 귀여워"), 5)
+    assert (matches[0].text, matches[0].source) == ("정말 사랑스럽겠어요.", Source.LISTENER)
+    assert matches[0].confidence == pytest.approx(LISTENING_NEAR(1.0), abs=1e-4)
+    assert Source.RETRIEVER in {match.source for match in matches}
+    chances = [match.confidence for match in matches]
+    assert chances == sorted(chances, reverse=True)
+
+
+def test_no_more_than_asked_for() -> None:
+    entries = [entry("강아지 귀여워요", f"그래요 {number}.") for number in range(9)]
+    for count in (1, 3):
+        assert len(finder(*entries).nearest(asked("강아지 귀여워요"), count)) == count
+
+
+@pytest.mark.parametrize(
+    ("level", "said"), [(HAEYO, "제 이름은 유희예요."), (None, "제 이름은 유희예요."), (BANMAL, "내 이름은 유희야.")]
+)
+def test_a_question_about_the_bot_is_answered_with_its_fact(level: SpeechLevel | None, said: str) -> None:
+    best, *_ = finder(FOOD, NAME).nearest(asked("이름이 뭐예요?", level=level, persona=FACTS), 3)
+    assert (best.text, best.source) == (said, Source.PERSONA)
+    assert SURELY_ASKED < best.confidence < 1
+
+
+def test_asked_about_itself_the_bot_says_what_its_own_persona_says() -> None:
+    own = entry("이름이 뭐예요?", "유희라고 해요!", persona=FACTS)
+    matches = finder(NAME, own).nearest(asked("이름이 뭐예요?", persona=FACTS), 5)
+    assert {match.text for match in matches if match.source is not Source.LISTENER} == {
+        "제 이름은 유희예요.",
+        "유희라고 해요!",
+    }
+
+
+def test_no_fact_is_said_twice() -> None:
+    again = asked("이름이 뭐예요?", "제 이름은 유희예요.", "이름이 뭐예요?", persona=FACTS)
+    assert Source.PERSONA not in {match.source for match in finder(NAME).nearest(again, 5)}
+    avoided = replace(asked("이름이 뭐예요?", persona=FACTS), avoid=("제 이름은 유희예요.",))
+    assert Source.PERSONA not in {match.source for match in finder(NAME).nearest(avoided, 5)}
+
+
+def test_a_fact_that_cannot_be_restated_is_not_said() -> None:
+    matches = finder(NAME).nearest(asked("이름이 뭐예요?", persona=("이름이 뭐냐면 유희!",)), 5)
+    assert Source.PERSONA not in {match.source for match in matches}
+
+
+def test_what_asks_for_nothing_gets_no_fact() -> None:
+    matches = finder(FOOD).nearest(asked("점심 뭐 먹을까요?", persona=FACTS), 5)
+    assert matches[0].text == "김밥 어때요?"
+    assert Source.PERSONA not in {match.source for match in matches}
+
+
+@pytest.mark.parametrize("reply", ["저는 AI라서 못 먹어요.", "인공지능이라 몰라요.", "저는 몸이 없어요."])
+def test_a_persona_that_is_a_person_does_not_speak_as_an_ai(reply: str) -> None:
+    entries = [entry("점심 뭐 먹을까요?", reply), entry("점심 뭐 먹을까요", "국수요.")]
+    lookup = Finder(Retriever(entries), CHARACTERS)
+    found = [
+        {match.text for match in lookup.nearest(asked("점심 뭐 먹을까요?", persona=persona), 5)}
+        for persona in (("나는 간호사다.",), DEFAULT_PERSONA, ())
+    ]
+    assert found == [{"국수요."}, {reply, "국수요."}, {reply, "국수요."}]
+
+
+def test_a_listening_line_does_not_speak_as_an_ai_for_a_person_either() -> None:
+    speaking = ListeningClass("pets/proud", HEARD.said, {HAEYO: ("저는 AI라서 부러워요.",)})
+    lookup = Finder(Retriever([FOOD]), CHARACTERS, Listener([speaking], no_lines()))
+    context = asked("우리 강아지 너무 귀여워", persona=("나는 간호사다.",))
+    assert "저는 AI라서 부러워요." not in [match.text for match in lookup.nearest(context, 5)]
+
+
+@pytest.mark.parametrize("level", list(SpeechLevel))
+def test_all_sources_keep_to_the_speech_level_and_repeat_nothing(level: SpeechLevel) -> None:
+    entries = [FOOD, entry("강아지 귀여워", "귀엽네요!"), entry("강아지 귀여워", "귀엽네!", level=BANMAL)]
+    allowed = {
+        HAEYO: {"김밥 어때요?", "귀엽네요!", "정말 사랑스럽겠어요."},
+        BANMAL: {"귀엽네!", "진짜 귀엽겠다."},
+    }
+    found = {match.text for match in finder(*entries).nearest(asked("우리 강아지 귀여워", level=level), 9)}
+    assert found <= allowed[level]
+    assert len(found) >= 2
+    heard = "정말 사랑스럽겠어요." if level is HAEYO else "진짜 귀엽겠다."
+    again = asked("우리 강아지 귀여워", heard, "우리 강아지 귀여워", level=level)
+    assert heard not in {match.text for match in finder(*entries).nearest(again, 9)}
+
+
+def test_the_nearest_dialogue_is_told_however_far_it_is() -> None:
+    assert finder(FOOD).nearest_dialogue(asked("점심은 어디서 할까요?")) == "김밥 어때요?"
+    assert finder(FOOD).nearest_dialogue(DialogueContext()) is None
+
+
+def test_replies_are_scored_where_there_are_vectors() -> None:
+    scores = finder(FOOD).scores(asked("강아지 귀여워"), ["김밥이요", "강아지 귀여워요"])
+    assert scores is not None
+    assert scores[0] < scores[1]
+    assert Finder(Retriever([FOOD]), CHARACTERS).scores(asked("강아지"), ["네"]) is None
+
+
+def write_folder(folder: Path) -> Path:
+    """A talk, and a listening class, as the project keeps them."""
+    turns = [{"speaker": "user", "text": "점심 뭐 먹을까요?"}, {"speaker": "bot", "text": "김밥 어때요?"}]
+    (folder / "listening").mkdir(parents=True)
+    said, replies = ["우리 강아지 너무 귀여워"], {"해요체": ["귀여워라!"]}
+    record = {"topic": "pets", "act": "proud", "said": said, "replies": replies}
+    for path, content in (
+        ("talks.jsonl", {"speech": "해요체", "turns": turns}),
+        ("listening/pets.jsonl", record),
+    ):
+        (folder / path).write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
+    return folder
+
+
+def lend_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put vectors, ranker and reader made here in the place of those that ship."""
+    np.savez(folder / "ranker.npz", **identity_ranker())  # type: ignore[arg-type]  # numpy's stub has its own option
+    np.savez(folder / "reader.npz", **reader_weights())  # type: ignore[arg-type]
+    monkeypatch.setattr(finders, "VECTORS", stored_lines(folder / "vectors.npz", ["점심 뭐 먹을까요?"]))
+    monkeypatch.setattr(finders, "DUAL_ENCODER", folder / "ranker.npz")
+    monkeypatch.setattr(finders, "FACT_READER", folder / "reader.npz")
+    monkeypatch.setattr(finders, "load_embedder", lambda threads: BigramEmbedder())
+
+
+def test_a_folder_is_loaded_with_all_that_works_on_vectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lend_files(tmp_path, monkeypatch)
+    lookup = Finder.load(write_folder(tmp_path / "data"))
+    food, *_ = lookup.nearest(asked("점심 뭐 먹을까요?"), 5)
+    assert food.text == "김밥 어때요?"
+    assert food.confidence == pytest.approx(VECTORS_NEAR(1.0), abs=0.01)
+    pets, *_ = lookup.nearest(asked("우리 강아지 너무 귀여워"), 5)
+    assert (pets.text, pets.source) == ("귀여워라!", Source.LISTENER)
+    name, *_ = lookup.nearest(asked("이름이 뭐예요?", persona=FACTS), 5)
+    assert name.source is Source.PERSONA
+    assert lookup.scores(asked("점심"), ["점심", "저녁"]) is not None
+
+
+def test_given_entries_take_the_place_of_the_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lend_files(tmp_path, monkeypatch)
+    lookup = Finder.load(write_folder(tmp_path / "data"), entries=[PETS])
+    assert lookup.nearest_dialogue(asked("점심 뭐 먹을까요? 우리 강아지")) == PETS.reply
+
+
+@pytest.mark.parametrize("missing", ["package", "vectors"])
+def test_without_sentence_vectors_near_lines_are_found_by_their_characters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    lend_files(tmp_path, monkeypatch)
+    if missing == "package":
+        monkeypatch.setattr(finders, "load_embedder", lambda threads: None)
+    else:
+        monkeypatch.setattr(finders, "VECTORS", tmp_path / "none.npz")
+    lookup = Finder.load(write_folder(tmp_path / "data"))
+    (match,) = lookup.nearest(asked("점심 뭐 먹을까요?"), 5)
+    assert match.text == "김밥 어때요?"
+    assert match.confidence == pytest.approx(CHARACTERS(1.0), abs=1e-4)
+    heard = lookup.nearest(asked("우리 강아지 너무 귀여워"), 5)
+    assert Source.LISTENER not in {match.source for match in heard}
+    assert lookup.scores(asked("점심"), ["점심"]) is None
+
+
+@pytest.mark.parametrize("name", ["vectors", "ranker", "reader"])
+def test_a_damaged_file_is_told_and_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    lend_files(tmp_path, monkeypatch)
+    (tmp_path / f"{name}.npz").write_bytes(b"")
+    with pytest.raises(BadCheckpoint, match=rf"{name}\.npz"):
+        Finder.load(write_folder(tmp_path / "data"))

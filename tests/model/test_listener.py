@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from model.dialogue import DialogueContext, SpeechLevel
+from model.line_vectors import LineVectors
+from model.listener import Listener, ListeningClass, load_listening
+from tests.model.builders import user_last
+from tests.model.embedders import BigramEmbedder, FixedEmbedder, no_lines
+
+HAEYO, BANMAL = SpeechLevel.HAEYO, SpeechLevel.BANMAL
+PETS = ListeningClass(
+    "pets/proud",
+    ("우리 강아지 너무 귀여워", "우리 고양이 진짜 귀여워", "강아지 사진 볼래?", "고양이가 애교를 부려"),
+    {HAEYO: ("정말 사랑스럽겠어요.", "자랑할 만하네요."), BANMAL: ("진짜 귀엽겠다.", "자랑할 만하네.")},
+)
+WORK = ListeningClass(
+    "work/tired",
+    ("회사에서 너무 힘들었어", "오늘도 야근했어", "상사가 나만 혼냈어"),
+    {HAEYO: ("오늘도 고생 많으셨어요.",), BANMAL: ("오늘도 고생했어.",)},
+)
+
+
+def asked(*texts: str, level: SpeechLevel | None = HAEYO, avoid: tuple[str, ...] = ()) -> DialogueContext:
+    return DialogueContext((), user_last(*texts), level, avoid)
+
+
+def listener(*classes: ListeningClass, vectors: LineVectors | None = None) -> Listener:
+    return Listener(classes, vectors or no_lines())
+
+
+def replies(classes: Sequence[ListeningClass], context: DialogueContext, count: int = 5) -> list[str]:
+    return [heard.reply for heard in listener(*classes).heard(context, count)]
+
+
+def test_the_class_whose_examples_are_near_comes_first() -> None:
+    first, second = listener(PETS, WORK).heard(asked("회사에서 진짜 힘들었어"), 2)
+    assert (first.name, second.name) == ("work/tired", "pets/proud")
+    assert first.nearness > second.nearness + 0.1
+    first, second = listener(PETS, WORK).heard(asked("우리 강아지 진짜 귀여워"), 2)
+    assert first.name == "pets/proud"
+    assert first.nearness > second.nearness
+
+
+def test_no_more_classes_than_asked_for() -> None:
+    assert len(listener(PETS, WORK).heard(asked("강아지"), 1)) == 1
+    assert len(listener(PETS, WORK).heard(asked("강아지"), 9)) == 2
+
+
+@pytest.mark.parametrize("level", list(SpeechLevel))
+def test_the_reply_is_in_the_speech_level_asked_for(level: SpeechLevel) -> None:
+    (heard,) = listener(PETS).heard(asked("우리 강아지 귀여워", level=level), 1)
+    assert heard.reply in PETS.replies[level]
+
+
+def test_where_no_level_is_known_the_bot_is_polite() -> None:
+    (heard,) = listener(PETS).heard(asked("우리 강아지 귀여워", level=None), 1)
+    assert heard.reply in PETS.replies[HAEYO]
+
+
+def test_a_class_without_replies_in_the_level_is_passed_over() -> None:
+    only_casual = ListeningClass("work/tired", WORK.said, {BANMAL: ("고생했어.",)})
+    heard = listener(only_casual, PETS).heard(asked("회사에서 너무 힘들었어"), 1)
+    assert [each.name for each in heard] == ["pets/proud"]
+
+
+@pytest.mark.parametrize("how_said", ["정말 사랑스럽겠어요.", "정말 사랑스럽겠어요!! ㅎㅎ", "정말 사랑 스럽겠어요"])
+def test_no_reply_is_given_twice(how_said: str) -> None:
+    context = asked("우리 강아지 귀여워", how_said, "우리 고양이도 귀여워")
+    assert replies([PETS], context) == ["자랑할 만하네요."]
+    both = asked("강아지 귀여워", how_said, "고양이도 귀여워", "자랑할 만하네요", "강아지 사진 볼래?")
+    assert replies([PETS], both) == []
+
+
+def test_what_is_to_be_avoided_counts_as_said_and_what_the_user_said_does_not() -> None:
+    assert replies([PETS], asked("강아지 귀여워", avoid=("자랑할 만하네요",))) == ["정말 사랑스럽겠어요."]
+    said = asked("오늘도 고생 많으셨어요.", "고마워요.", "오늘도 야근했어")
+    assert replies([WORK], said) == ["오늘도 고생 많으셨어요."]
+
+
+def test_the_reply_depends_on_the_talk_and_on_nothing_else() -> None:
+    lines = [f"우리 강아지 귀여워 {number}" for number in range(20)]
+    given = [replies([PETS], asked(line)) for line in lines]
+    assert given == [replies([PETS], asked(line)) for line in lines]
+    assert {reply for (reply,) in given} == set(PETS.replies[HAEYO])
+
+
+def test_a_single_odd_example_decides_nothing() -> None:
+    vectors = no_lines(FixedEmbedder({"said": (1, 0), "near": (0.9, 0.43589), "far": (0, 1), "middle": (0.6, 0.8)}))
+    odd = ListeningClass("odd", ("near", "far", "far"), {HAEYO: ("가",)})
+    even = ListeningClass("even", ("middle", "middle", "middle"), {HAEYO: ("나",)})
+    first, second = listener(odd, even, vectors=vectors).heard(asked("said"), 2)
+    assert (first.name, second.name) == ("even", "odd")
+    assert (first.nearness, second.nearness) == pytest.approx((0.6, 0.3), abs=1e-4)
+
+
+def test_examples_behind_the_three_nearest_do_not_count() -> None:
+    vectors = no_lines(FixedEmbedder({"said": (1, 0), "near": (0.8, 0.6), "far": (0, 1)}))
+    wide = ListeningClass("wide", ("near", "far", "near", "far", "near", "far"), {HAEYO: ("가",)})
+    small = ListeningClass("small", ("near", "near"), {HAEYO: ("나",)})
+    assert [each.nearness for each in listener(wide, small, vectors=vectors).heard(asked("said"), 2)] == pytest.approx(
+        [0.8, 0.8], abs=1e-4
+    )
+
+
+@pytest.mark.parametrize("said", ["", "   ", "ㅋㅋㅋ", "...", "😀"])
+def test_where_no_word_is_said_nothing_is_heard(said: str) -> None:
+    assert listener(PETS, WORK).heard(asked(said), 2) == []
+
+
+def test_nothing_said_and_nothing_known_are_fine() -> None:
+    assert listener(PETS).heard(DialogueContext(), 2) == []
+    assert listener().heard(asked("강아지 귀여워"), 2) == []
+
+
+def test_only_the_newest_turn_is_embedded() -> None:
+    embedder = BigramEmbedder()
+    hears = Listener([PETS], no_lines(embedder))
+    embedder.embedded.clear()
+    hears.heard(asked("안녕", "반가워요", "강아지 귀여워"), 1)
+    assert embedder.embedded == ["강아지 귀여워"]
+
+
+def test_classes_are_read_file_by_file(tmp_path: Path) -> None:
+    def record(topic: str) -> str:
+        said, replied = [f"{topic} 얘기야"], {"해요체": ["그렇군요."], "반말": ["그렇구나."]}
+        return json.dumps({"topic": topic, "act": "tell", "said": said, "replies": replied}, ensure_ascii=False)
+
+    (tmp_path / "b.jsonl").write_text(record("일") + "\n", encoding="utf-8")
+    (tmp_path / "a.jsonl").write_text(record("밥") + "\n" + record("잠") + "\n", encoding="utf-8")
+    (tmp_path / "notes.txt").write_text("not json", encoding="utf-8")
+    found = load_listening(tmp_path)
+    assert [each.name for each in found] == ["밥/tell", "잠/tell", "일/tell"]
+    assert found[0] == ListeningClass("밥/tell", ("밥 얘기야",), {HAEYO: ("그렇군요.",), BANMAL: ("그렇구나.",)})
+
+
+def test_without_a_folder_there_are_no_classes(tmp_path: Path) -> None:
+    assert load_listening(tmp_path / "none") == []
