@@ -19,7 +19,7 @@ from tests.training.test_scoring import tiny_checkpoint
 from training import evaluate as command
 from training.corpora import write_dialogues
 from training.errors import BadData, BadOption
-from training.evaluate import MEASURES, Evaluation, Settings, app, evaluate
+from training.evaluate import MEASURES, Evaluation, Settings, app, evaluate, served_ranker
 from training.examples import Dialogue, examples_of
 from training.scoring import CandidateScores, reply_likelihoods
 
@@ -76,7 +76,7 @@ def test_the_command_writes_every_measure(data: Path, folder: Path, tmp_path: Pa
     assert about["counts"]["ranked_examples"] == about["counts"]["generated_replies"] == 6
     assert about["counts"]["scored_replies"] == about["counts"]["training_replies"] == 25
     settings = Settings(train=(str(data),), examples=6, seed=3, batch_size=4, max_new_tokens=8)
-    same = evaluate(checkpoints.load(folder), data, settings)
+    same = evaluate(checkpoints.load(folder), data, settings, rank=served_ranker())
     assert json.loads(out.read_text(encoding="utf-8")) == json.loads(json.dumps(asdict(same)))
 
 
