@@ -122,6 +122,6 @@ def test_a_damaged_file_is_told_and_not_written_over(tmp_path: Path, embedder: B
     (tmp_path / "v.npz").write_bytes(b"")
     result = invoke(commands.app, "--out", tmp_path / "v.npz")
     assert result.exit_code == 2
-    assert "v.npz: the sentence vectors cannot be read" in result.stderr
+    assert "v.npz cannot be read" in result.stderr
     assert (tmp_path / "v.npz").read_bytes() == b""
     assert embedder.embedded == []
