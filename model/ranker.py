@@ -151,7 +151,7 @@ class Answerer:
         """
         kept = eligible(written, context)
         ranked = choose(self._scored(kept, context) if len(kept) > 1 else kept, context)
-        if self._lookup is None or self._generator == 0:
+        if self._lookup is None:
             return ranked
         best = log_odds(self._generator)
         return [replace(candidate, score=best - place) for place, candidate in enumerate(ranked)]
