@@ -39,12 +39,10 @@ from bot.store.store import Store, utc_now
 from model.dialogue import Reply, Responder
 from model.engine import Engine, EngineConfig
 from model.manifest import check_folder
+from model.ranker import GENERATOR_CONFIDENCE, TAKE_CONFIDENCE
 
 # The project's own dialogues: what the retriever may answer from.
 OWN_DIALOGUES = Path(__file__).resolve().parent.parent / "training" / "data"
-# Shares of replies that readers found sensible (docs/log.md). The generator that ships is small; raise both with it.
-TAKE_CONFIDENCE = 0.1
-GENERATOR_CONFIDENCE = 0.05
 
 _LARGEST_CACHE_MB = 1024
 

@@ -1,16 +1,19 @@
 """Replies that need no generating, each with the chance that it fits: near dialogues, facts, listening lines. No torch.
 
-The chances are logistic curves of nearness, fitted to replies that readers judged (docs/log.md).
+The chances are told by a reranker that reads both conversation and reply, trained on replies that readers judged;
+without one by logistic curves of nearness, fitted to the same judgements (docs/log.md).
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
+from model.act_reader import ACT_READER, ActReader
 from model.dialogue import DialogueContext, Source, SpeechLevel
 from model.dual_encoder import DUAL_ENCODER, DualEncoder
 from model.embedding import load_embedder
@@ -19,7 +22,7 @@ from model.line_vectors import VECTORS, LineVectors
 from model.lines import Entry, load_entries, normalise
 from model.listener import Listener, load_listening
 from model.restate import restate
-from model.retriever import Match, Retriever
+from model.retriever import Fit, Match, Retriever
 from model.vector_index import VectorIndex
 
 LISTENING = "listening"
@@ -46,6 +49,18 @@ LISTENING_NEAR = Curve(slope=10.0, middle=0.49)
 # From the second on a line surely asks for a fact of the persona; for a persona that none of our dialogues has, the
 # first is enough. Then no dialogue without that persona may answer, as it would speak of somebody else.
 MAYBE_ASKED, SURELY_ASKED = 0.15, 0.5
+# What the reranker reads: each candidate costs about as much as the conversation itself.
+_NEAR_DIALOGUES, _CLASSES, _ACTS = 7, 6, 5
+# Of two replies that fit as well, the one about this very line.
+_SPECIFIC_SHARE = 0.45
+
+
+class Reranker(Protocol):
+    """Tells how candidates fit: `model.reranker.Reranker`, or a fixed one in tests."""
+
+    def fits(self, context: DialogueContext, matches: Sequence[Match]) -> list[Fit]:
+        """How each match fits as the next line of `context`."""
+        ...
 
 
 class Finder:
@@ -58,16 +73,24 @@ class Finder:
         listener: Listener | None = None,
         facts: FactReader | None = None,
         ranker: DualEncoder | None = None,
+        acts: ActReader | None = None,
+        reranker: Reranker | None = None,
     ) -> None:
         self._retriever, self._near = retriever, near
         self._listener, self._facts = listener, facts
-        self._ranker = ranker
+        self._ranker, self._acts, self._reranker = ranker, acts, reranker
 
     @classmethod
-    def load(cls, folder: Path, threads: int | None = None, entries: Sequence[Entry] | None = None) -> Finder:
+    def load(
+        cls,
+        folder: Path,
+        threads: int | None = None,
+        entries: Sequence[Entry] | None = None,
+        reranker: Callable[[], Reranker | None] = lambda: None,
+    ) -> Finder:
         """Lookups over the dialogues of `folder`: by sentence vectors where they work here, else by characters.
 
-        `entries`: those to use, where not all of the folder's are.
+        `entries`: those to use, where not all of the folder's are. `reranker` is asked for where there are vectors.
         """
         entries = load_entries(folder) if entries is None else entries
         embedder = load_embedder(threads) if VECTORS.exists() else None
@@ -80,18 +103,39 @@ class Finder:
             Listener(load_listening(folder / LISTENING), vectors),
             FactReader.load(FACT_READER, vectors),
             DualEncoder.load(DUAL_ENCODER, vectors),
+            ActReader.load(ACT_READER, vectors),
+            reranker(),
         )
 
     def nearest(self, context: DialogueContext, count: int) -> list[Match]:
         """At most `count` replies of different sources and wording, the likeliest to fit first."""
         fact = self._fact(context)
-        matches = [self._judged(match) for match in self._retriever.nearest(context, count, fact is not None)]
-        heard = self._listener.heard(context, count) if self._listener is not None else []
-        matches += [Match(each.reply, LISTENING_NEAR(each.nearness), Source.LISTENER) for each in heard]
-        matches = [match for match in matches if not _denies(match.text, context)]
+        found = [match for match in self._found(context, fact is not None) if not _denies(match.text, context)]
+        matches = self._reranked(found, context) if self._reranker is not None else self._by_nearness(found)
         if fact is not None:
             matches.append(fact)
         return sorted(matches, key=lambda match: -match.confidence)[:count]
+
+    def _found(self, context: DialogueContext, own_only: bool) -> list[Match]:
+        """What may be said, of all sources; the confidence is nearness."""
+        matches = self._retriever.nearest(context, _NEAR_DIALOGUES, own_only)
+        if self._listener is None:
+            return matches
+        heard = self._listener.heard(context, _CLASSES)
+        matches += [Match(each.reply, each.nearness, Source.LISTENER, each.said) for each in heard]
+        if self._acts is not None and self._reranker is not None:
+            general = self._listener.in_general(context, self._acts.acts(context, _ACTS))
+            matches += [Match(each.reply, each.nearness, Source.LISTENER, each.said, general=True) for each in general]
+        return matches
+
+    def _reranked(self, matches: Sequence[Match], context: DialogueContext) -> list[Match]:
+        assert self._reranker is not None
+        fits = self._reranker.fits(context, matches)
+        return [replace(match, confidence=_worth(fit)) for match, fit in zip(matches, fits, strict=True)]
+
+    def _by_nearness(self, matches: Sequence[Match]) -> list[Match]:
+        curves = {Source.RETRIEVER: self._near, Source.LISTENER: LISTENING_NEAR}
+        return [replace(match, confidence=curves[match.source](match.confidence)) for match in matches]
 
     def nearest_dialogue(self, context: DialogueContext) -> str | None:
         """The reply to the nearest context alone, however far it is: what a plain lookup would say."""
@@ -100,9 +144,6 @@ class Finder:
     def scores(self, context: DialogueContext, texts: Sequence[str]) -> list[float] | None:
         """Next-utterance scores of `texts` by the dual encoder; None without sentence vectors."""
         return self._ranker.scores(context, texts) if self._ranker is not None else None
-
-    def _judged(self, match: Match) -> Match:
-        return Match(match.text, self._near(match.confidence), match.source)
 
     def _fact(self, context: DialogueContext) -> Match | None:
         """The persona's fact that was asked for, said in the speech level of the conversation."""
@@ -114,6 +155,10 @@ class Finder:
         if said is None or normalise(said) in {normalise(text) for text in context.said_before()}:
             return None
         return Match(said, max(asked.chance, SURELY_ASKED), Source.PERSONA)
+
+
+def _worth(fit: Fit) -> float:
+    return (1 - _SPECIFIC_SHARE) * fit.sensible + _SPECIFIC_SHARE * fit.specific
 
 
 def _denies(text: str, context: DialogueContext) -> bool:

@@ -84,7 +84,7 @@ def read_arrays(path: Path, names: Sequence[str], maker: str) -> dict[str, NDArr
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write an .npz that `read_arrays` reads, wholly or not at all."""
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     write_bytes(path, buffer.getvalue())
 
 

@@ -1,7 +1,8 @@
 """Listening lines: replies that fit a whole class of lines, for when no dialogue of ours is near. No torch.
 
 A class is a topic and what the speaker does with it ("pets, proud of one"), given by examples of what is said; each of
-its replies was written to fit everything in it. They are the project's own, in training/data/listening.
+its replies was written to fit everything in it. The classes of the topic `GENERAL` fit whatever somebody does it with,
+those of `ALWAYS` nearly anything that is told. They are the project's own, in training/data/listening.
 """
 
 from __future__ import annotations
@@ -13,30 +14,44 @@ from pathlib import Path
 
 import numpy as np
 
-from model.dialogue import DialogueContext, SpeechLevel
+from model.dialogue import DialogueContext, Role, SpeechLevel
 from model.line_vectors import LineVectors
 from model.lines import normalise
 
+GENERAL = "아무 이야기"
+ALWAYS = "어떤 말이든"
 # Examples of a class that have to be near together, so that a single odd one decides nothing.
 _NEAREST = 3
+# Turns of the bot between two lines that fit anything.
+_BETWEEN = 2
 
 
 @dataclass(frozen=True, slots=True)
 class ListeningClass:
     """What is said, by examples, and what may be answered in each speech level."""
 
-    name: str
+    topic: str
+    act: str
     said: tuple[str, ...]
     replies: Mapping[SpeechLevel, tuple[str, ...]]
+
+    @property
+    def name(self) -> str:
+        """Topic and act."""
+        return f"{self.topic}/{self.act}"
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A class that was recognised: `nearness` is the mean cosine to its nearest examples; the reply is one of its."""
+    """A class that was recognised: `nearness` is the mean cosine to its nearest examples; the reply is one of its.
+
+    `said`: what it answers, in words: topic and act with the nearest example, of a general one the act alone.
+    """
 
     name: str
     reply: str
     nearness: float
+    said: str
 
 
 def load_listening(folder: Path) -> list[ListeningClass]:
@@ -49,34 +64,64 @@ def _parsed(record: dict[str, object]) -> ListeningClass:
     said, replies = record["said"], record["replies"]
     assert isinstance(said, list) and isinstance(replies, dict)
     by_level = {SpeechLevel(level): tuple(lines) for level, lines in replies.items()}
-    return ListeningClass(f"{record['topic']}/{record['act']}", tuple(said), by_level)
+    return ListeningClass(str(record["topic"]), str(record["act"]), tuple(said), by_level)
 
 
 class Listener:
     """The classes, ready to be compared with what was said."""
 
     def __init__(self, classes: Sequence[ListeningClass], vectors: LineVectors) -> None:
-        self._classes = list(classes)
+        self._classes = [each for each in classes if each.topic not in (GENERAL, ALWAYS)]
+        self._general = {each.act: each for each in classes if each.topic == GENERAL}
+        self._always = [each for each in classes if each.topic == ALWAYS]
+        self._always_said = {text for each in self._always for replies in each.replies.values() for text in replies}
         self._vectors = vectors
-        self._said = vectors.of([text for each in classes for text in each.said])
-        sizes = [len(each.said) for each in classes]
+        self._said = vectors.of([text for each in self._classes for text in each.said])
+        sizes = [len(each.said) for each in self._classes]
         self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
 
     def heard(self, context: DialogueContext, count: int) -> list[Heard]:
         """The `count` nearest classes with a reply that was not said yet, nearest first."""
-        if not self._classes or not context.turns or not normalise(context.turns[-1].text):
+        if not self._classes or not _has_words(context):
             return []
         cosines = self._said @ self._vectors.of([context.turns[-1].text])[0]
-        bounds = zip(self._starts[:-1], self._starts[1:], strict=True)
+        bounds = list(zip(self._starts[:-1], self._starts[1:], strict=True))
         nearness = np.array([np.sort(cosines[start:end])[-_NEAREST:].mean() for start, end in bounds])
         found: list[Heard] = []
         for number in np.argsort(-nearness, kind="stable"):
-            reply = _next_reply(self._classes[number], context)
+            each = self._classes[number]
+            reply = _next_reply(each, context)
             if reply is not None:
-                found.append(Heard(self._classes[number].name, reply, float(nearness[number])))
+                start, end = bounds[number]
+                example = each.said[int(cosines[start:end].argmax())]
+                said = f"{each.topic}, {each.act}: {example}"
+                found.append(Heard(each.name, reply, float(nearness[number]), said))
             if len(found) == count:
                 break
         return found
+
+    def in_general(self, context: DialogueContext, acts: Sequence[str]) -> list[Heard]:
+        """A reply to each of `acts` that has one not said yet, in their order, and one of each class of `ALWAYS`.
+
+        Not of these where one was among the bot's newest turns: who is told to go on each time is not listened to.
+        """
+        if not _has_words(context):
+            return []
+        newest = self._vectors.of([context.turns[-1].text])[0]
+        lately = [turn.text for turn in context.turns if turn.role is Role.BOT][-_BETWEEN:]
+        tired = self._always_said if self._always_said.intersection(lately) else set()
+        always = [] if tired else self._always
+        found = []
+        for each in [*(self._general[act] for act in acts if act in self._general), *always]:
+            reply = _next_reply(each, context)
+            if reply is not None and reply not in tired:
+                cosines = np.sort(self._vectors.of(each.said) @ newest)[-_NEAREST:]
+                found.append(Heard(each.name, reply, float(cosines.mean()) if len(cosines) else 0.0, each.act))
+        return found
+
+
+def _has_words(context: DialogueContext) -> bool:
+    return bool(context.turns) and bool(normalise(context.turns[-1].text))
 
 
 def _next_reply(heard: ListeningClass, context: DialogueContext) -> str | None:

@@ -17,6 +17,10 @@ from model.scheduler import Answer
 from model.speech_level import speech_level_of
 from model.text import clean_text
 
+# With the generator that ships, what is looked up goes out unasked where it fits with TAKE_CONFIDENCE, and what is
+# generated fits with GENERATOR_CONFIDENCE (shares that readers found, docs/log.md). Raise both with a better generator.
+TAKE_CONFIDENCE = 0.1
+GENERATOR_CONFIDENCE = 0.05
 # Matches that are told of beside the best one.
 _LOOKED_UP = 3
 

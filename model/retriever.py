@@ -26,6 +26,20 @@ class Match:
     text: str
     confidence: float
     source: Source = Source.RETRIEVER
+    said: str | None = None
+    """What it answered once, where that is known."""
+    deep: bool = False
+    """Whether it did so in the midst of a talk."""
+    general: bool = False
+    """Whether it answers what is done with the words (a plan, a regret), whatever they are about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The chances that a reply is sensible as the next line, and that it is sensible and about this very line."""
+
+    sensible: float
+    specific: float
 
 
 class Query(Protocol):
@@ -81,7 +95,7 @@ class Retriever:
             reply = normalise(entry.reply)
             similarity = query.similarity(int(number))
             if reply not in used and (reply not in matches or similarity > matches[reply].confidence):
-                matches[reply] = Match(entry.reply, similarity)
+                matches[reply] = Match(entry.reply, similarity, said=entry.said, deep=entry.previous is not None)
         return sorted(matches.values(), key=lambda match: -match.confidence)[:count]
 
     def knows(self, persona: Iterable[str]) -> bool:

@@ -98,8 +98,13 @@ def _load(config: EngineConfig) -> tuple[Backend, Finder | None]:
     name = _BACKENDS.get(config.backend, config.backend)
     module, _, function = name.partition(":")
     load = cast(Callable[[EngineConfig], Backend], getattr(importlib.import_module(module), function))
-    finder = Finder.load(config.retriever, config.threads) if config.retriever is not None else None
-    return load(config), finder
+    backend = load(config)
+    if config.retriever is None:
+        return backend, None
+    # Torch comes with it, which the model itself may do without.
+    from model.reranker import load_reranker
+
+    return backend, Finder.load(config.retriever, config.threads, reranker=load_reranker)
 
 
 if __name__ == "__main__":

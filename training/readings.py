@@ -21,14 +21,14 @@ from model.checkpoint import Checkpoint
 from model.dialogue import DEFAULT_PERSONA, Candidate, DialogueContext, Role, SpeechLevel, Turn
 from model.files import write_text
 from model.finder import Finder
+from model.ranker import GENERATOR_CONFIDENCE
+from model.reranker import load_reranker
 from training import options
 from training.collected import BASE_DATA
 from training.errors import BadData
 from training.systems import System, generator_alone, learnt_entries, plain_retrieval, served
 
 EVALUATION = Path(__file__).resolve().parent / "evaluation"
-# As bot.app has it, which training may not import.
-GENERATOR_CONFIDENCE = 0.05
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -71,7 +71,7 @@ def persona_questions(path: Path) -> list[PersonaQuestion]:
 
 def systems_of(checkpoint: Checkpoint, folder: Path) -> dict[str, System]:
     """The systems by name."""
-    finder = Finder.load(folder, entries=learnt_entries(folder))
+    finder = Finder.load(folder, entries=learnt_entries(folder), reranker=load_reranker)
     generator = generator_alone(checkpoint, finder)
     return {
         "served": served(finder, generator, GENERATOR_CONFIDENCE),

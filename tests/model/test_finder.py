@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,14 +9,15 @@ import numpy as np
 import pytest
 
 from model import finder as finders
+from model.act_reader import ActReader
 from model.dialogue import DEFAULT_PERSONA, DialogueContext, Source, SpeechLevel
 from model.dual_encoder import DualEncoder
 from model.errors import BadCheckpoint
 from model.fact_reader import FactReader
 from model.finder import CHARACTERS, LISTENING_NEAR, SURELY_ASKED, VECTORS_NEAR, Curve, Finder
 from model.lines import Entry
-from model.listener import Listener, ListeningClass
-from model.retriever import Retriever
+from model.listener import GENERAL, Listener, ListeningClass
+from model.retriever import Fit, Match, Retriever
 from model.vector_index import VectorIndex
 from tests.model.builders import user_last
 from tests.model.embedders import Array, BigramEmbedder, identity_ranker, no_lines, plain_reader, stored_lines
@@ -24,10 +26,13 @@ HAEYO, BANMAL = SpeechLevel.HAEYO, SpeechLevel.BANMAL
 FACTS = ("내 이름은 유희다.", "나는 떡볶이를 좋아한다.")
 STRAIGHT = Curve(slope=6.0, middle=0.5)
 HEARD = ListeningClass(
-    "pets/proud",
+    "pets",
+    "proud",
     ("우리 강아지 너무 귀여워",),
     {HAEYO: ("정말 사랑스럽겠어요.",), BANMAL: ("진짜 귀엽겠다.",)},
 )
+
+PLANS = ListeningClass(GENERAL, "plans", ("내일 산에 가려고",), {HAEYO: ("좋은 계획이네요.",), BANMAL: ("좋네.",)})
 
 
 def entry(said: str, reply: str, persona: tuple[str, ...] = (), level: SpeechLevel = HAEYO) -> Entry:
@@ -45,14 +50,33 @@ def reader_weights() -> dict[str, Array]:
     return plain_reader(asks * 20, bias=-12.0, scale=40.0, fit_bias=-2.0)
 
 
-def finder(*entries: Entry) -> Finder:
+class Judge:
+    """Finds replies as fitting as it was told, the rest not at all; `asked` are the candidates of each call."""
+
+    def __init__(self, fits: Mapping[str, Fit]) -> None:
+        self._fits = fits
+        self.asked: list[list[Match]] = []
+
+    def fits(self, context: DialogueContext, matches: Sequence[Match]) -> list[Fit]:
+        self.asked.append(list(matches))
+        return [self._fits.get(match.text, Fit(0.01, 0.01)) for match in matches]
+
+
+def act_reader() -> ActReader:
+    """Takes everything for a plan."""
+    return ActReader(["plans"], np.zeros((384, 1), np.float32), np.zeros(1, np.float32), no_lines())
+
+
+def finder(*entries: Entry, acts: ActReader | None = None, reranker: Judge | None = None) -> Finder:
     vectors = no_lines()
     return Finder(
         Retriever(entries, VectorIndex(entries, vectors)),
         STRAIGHT,
-        Listener([HEARD], vectors),
+        Listener([HEARD, PLANS], vectors),
         FactReader(reader_weights(), vectors),
         DualEncoder(identity_ranker(), vectors),
+        acts,
+        reranker,
     )
 
 
@@ -135,7 +159,7 @@ def test_a_persona_that_is_a_person_does_not_speak_as_an_ai(reply: str) -> None:
 
 
 def test_a_listening_line_does_not_speak_as_an_ai_for_a_person_either() -> None:
-    speaking = ListeningClass("pets/proud", HEARD.said, {HAEYO: ("저는 AI라서 부러워요.",)})
+    speaking = ListeningClass("pets", "proud", HEARD.said, {HAEYO: ("저는 AI라서 부러워요.",)})
     lookup = Finder(Retriever([FOOD]), CHARACTERS, Listener([speaking], no_lines()))
     context = asked("우리 강아지 너무 귀여워", persona=("나는 간호사다.",))
     assert "저는 AI라서 부러워요." not in [match.text for match in lookup.nearest(context, 5)]
@@ -168,6 +192,88 @@ def test_replies_are_scored_where_there_are_vectors() -> None:
     assert Finder(Retriever([FOOD]), CHARACTERS).scores(asked("강아지"), ["네"]) is None
 
 
+def judged(*entries: Entry, said: str = "점심 뭐 먹을까요?", **fits: Fit) -> list[str]:
+    """The replies, best first, where those called `fits` fit so and no other does."""
+    lookup = finder(*entries, reranker=Judge(fits))
+    return [match.text for match in lookup.nearest(asked(said), len(fits))]
+
+
+def test_how_well_a_reply_fits_goes_before_how_near_it_is() -> None:
+    near, far = entry("점심 뭐 먹을까요?", "가"), entry("점심에 뭐 하세요?", "나")
+    assert judged(near, far, 가=Fit(0.9, 0.5), 나=Fit(0.2, 0.1)) == ["가", "나"]
+    assert judged(near, far, 가=Fit(0.2, 0.1), 나=Fit(0.9, 0.5)) == ["나", "가"]
+
+
+def test_of_two_that_fit_as_well_the_one_about_this_very_line_is_said() -> None:
+    entries = [entry("점심 뭐 먹을까요?", reply) for reply in ("가", "나")]
+    assert judged(*entries, 가=Fit(0.9, 0.1), 나=Fit(0.9, 0.6)) == ["나", "가"]
+    assert judged(*entries, 가=Fit(0.9, 0.6), 나=Fit(0.9, 0.1)) == ["가", "나"]
+    assert judged(*entries, 가=Fit(0.9, 0.1), 나=Fit(0.6, 0.6)) == ["가", "나"], "to fit at all is worth more"
+
+
+def test_what_fits_best_is_found_among_more_than_are_asked_for() -> None:
+    entries = [entry(f"점심 뭐 먹을까요{'요' * number}", f"{number}인분이요.") for number in range(6)]
+    lookup = finder(*entries, reranker=Judge({"4인분이요.": Fit(0.9, 0.9)}))
+    (best,) = lookup.nearest(asked("점심 뭐 먹을까요?"), 1)
+    assert best.text == "4인분이요."
+    assert best.confidence == pytest.approx(0.9)
+
+
+def test_a_reply_that_surely_fits_is_surer_than_one_that_surely_does_not() -> None:
+    lookup = finder(FOOD, PETS, reranker=Judge({FOOD.reply: Fit(1, 1), PETS.reply: Fit(0, 0)}))
+    chances = {match.text: match.confidence for match in lookup.nearest(asked("점심 뭐 먹을까요? 우리 강아지"), 9)}
+    assert (chances[FOOD.reply], chances[PETS.reply]) == pytest.approx((1, 0))
+
+
+@pytest.mark.parametrize(("with_acts", "with_reranker"), [(False, False), (True, False), (False, True), (True, True)])
+def test_general_lines_need_somebody_who_knows_the_act_and_somebody_who_judges(
+    with_acts: bool, with_reranker: bool
+) -> None:
+    judge = Judge({"좋은 계획이네요.": Fit(0.9, 0.2)})
+    lookup = finder(FOOD, acts=act_reader() if with_acts else None, reranker=judge if with_reranker else None)
+    matches = {match.text: match for match in lookup.nearest(asked("모레 바다에 가려고"), 9)}
+    assert ("좋은 계획이네요." in matches) == (with_acts and with_reranker)
+    if with_acts and with_reranker:
+        found = matches["좋은 계획이네요."]
+        assert (found.source, found.general) == (Source.LISTENER, True)
+        assert found.confidence == max(match.confidence for match in matches.values())
+
+
+def test_who_judges_is_told_how_each_candidate_was_found() -> None:
+    judge = Judge({})
+    deep = Entry("강아지 산책했어요", "많이 걸었어요?", "뭐 해요?", frozenset(), HAEYO)
+    finder(deep, acts=act_reader(), reranker=judge).nearest(asked("우리 강아지 너무 귀여워"), 1)
+    (matches,) = judge.asked
+    told = {match.text: (match.source, match.said, match.deep, match.general) for match in matches}
+    assert told == {
+        "많이 걸었어요?": (Source.RETRIEVER, "강아지 산책했어요", True, False),
+        "정말 사랑스럽겠어요.": (Source.LISTENER, "pets, proud: 우리 강아지 너무 귀여워", False, False),
+        "좋은 계획이네요.": (Source.LISTENER, "plans", False, True),
+    }
+    nearness = {match.text: match.confidence for match in matches}
+    assert nearness["정말 사랑스럽겠어요."] == pytest.approx(1, abs=1e-4)
+    assert nearness["많이 걸었어요?"] < 0.9
+
+
+@pytest.mark.parametrize(("sensible", "first"), [(0.999, "비밀이에요."), (0.1, "제 이름은 유희예요.")])
+def test_a_fact_is_compared_with_what_fits(sensible: float, first: str) -> None:
+    persona = ("내 이름은 유희다.", "나는 산다.")
+    own = replace(NAME, persona=frozenset(persona))
+    judge = Judge({"비밀이에요.": Fit(sensible, sensible)})
+    best, second, *_ = finder(own, reranker=judge).nearest(asked("이름이 뭐예요?", persona=persona), 9)
+    assert best.text == first
+    assert {best.text, second.text} == {"비밀이에요.", "제 이름은 유희예요."}
+    (candidates,) = judge.asked
+    assert Source.PERSONA not in {match.source for match in candidates}
+
+
+def test_what_may_not_be_said_is_not_said_however_well_it_fits() -> None:
+    speaking = entry("점심 뭐 먹을까요?", "저는 AI라서 못 먹어요.")
+    lookup = finder(speaking, FOOD, reranker=Judge({speaking.reply: Fit(1, 1)}))
+    context = asked("점심 뭐 먹을까요?", persona=("나는 간호사다.",))
+    assert speaking.reply not in [match.text for match in lookup.nearest(context, 9)]
+
+
 def write_folder(folder: Path) -> Path:
     """A talk, and a listening class, as the project keeps them."""
     turns = [{"speaker": "user", "text": "점심 뭐 먹을까요?"}, {"speaker": "bot", "text": "김밥 어때요?"}]
@@ -183,9 +289,11 @@ def write_folder(folder: Path) -> Path:
 
 
 def lend_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put vectors, ranker and reader made here in the place of those that ship."""
+    """Put vectors, ranker and readers made here in the place of those that ship."""
     np.savez(folder / "ranker.npz", **identity_ranker())  # type: ignore[arg-type]  # numpy's stub has its own option
     np.savez(folder / "reader.npz", **reader_weights())  # type: ignore[arg-type]
+    np.savez(folder / "acts.npz", acts=np.array(["plans"]), weight=np.zeros((384, 1)), bias=np.zeros(1))
+    monkeypatch.setattr(finders, "ACT_READER", folder / "acts.npz")
     monkeypatch.setattr(finders, "VECTORS", stored_lines(folder / "vectors.npz", ["점심 뭐 먹을까요?"]))
     monkeypatch.setattr(finders, "DUAL_ENCODER", folder / "ranker.npz")
     monkeypatch.setattr(finders, "FACT_READER", folder / "reader.npz")
@@ -211,6 +319,32 @@ def test_given_entries_take_the_place_of_the_folders(tmp_path: Path, monkeypatch
     assert lookup.nearest_dialogue(asked("점심 뭐 먹을까요? 우리 강아지")) == PETS.reply
 
 
+def test_a_loaded_folder_is_judged_by_the_reranker_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lend_files(tmp_path, monkeypatch)
+    folder = write_folder(tmp_path / "data")
+    record = {"topic": GENERAL, "act": "plans", "said": ["산에 가려고"], "replies": {"해요체": ["좋은 계획이네요."]}}
+    (folder / "listening" / "general.jsonl").write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
+    judge = Judge({"귀여워라!": Fit(0.7, 0.7), "좋은 계획이네요.": Fit(0.8, 0.8)})
+    lookup = Finder.load(folder, reranker=lambda: judge)
+    first, second, third = lookup.nearest(asked("점심 뭐 먹을까요?"), 5)
+    assert [first.text, second.text, third.text] == ["좋은 계획이네요.", "귀여워라!", "김밥 어때요?"]
+    without = Finder.load(folder, reranker=lambda: None).nearest(asked("점심 뭐 먹을까요?"), 5)
+    assert [match.text for match in without] == ["김밥 어때요?", "귀여워라!"]
+
+
+def test_without_sentence_vectors_no_reranker_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lend_files(tmp_path, monkeypatch)
+    monkeypatch.setattr(finders, "load_embedder", lambda threads: None)
+    loaded: list[Judge] = []
+
+    def load() -> Judge:
+        loaded.append(Judge({}))
+        return loaded[-1]
+
+    Finder.load(write_folder(tmp_path / "data"), reranker=load)
+    assert loaded == []
+
+
 @pytest.mark.parametrize("missing", ["package", "vectors"])
 def test_without_sentence_vectors_near_lines_are_found_by_their_characters(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
@@ -229,7 +363,7 @@ def test_without_sentence_vectors_near_lines_are_found_by_their_characters(
     assert lookup.scores(asked("점심"), ["점심"]) is None
 
 
-@pytest.mark.parametrize("name", ["vectors", "ranker", "reader"])
+@pytest.mark.parametrize("name", ["vectors", "ranker", "reader", "acts"])
 def test_a_damaged_file_is_told_and_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     lend_files(tmp_path, monkeypatch)
     (tmp_path / f"{name}.npz").write_bytes(b"")

@@ -8,21 +8,31 @@ import pytest
 
 from model.dialogue import DialogueContext, SpeechLevel
 from model.line_vectors import LineVectors
-from model.listener import Listener, ListeningClass, load_listening
+from model.listener import ALWAYS, GENERAL, Heard, Listener, ListeningClass, load_listening
 from tests.model.builders import user_last
 from tests.model.embedders import BigramEmbedder, FixedEmbedder, no_lines
 
 HAEYO, BANMAL = SpeechLevel.HAEYO, SpeechLevel.BANMAL
 PETS = ListeningClass(
-    "pets/proud",
+    "pets",
+    "proud",
     ("우리 강아지 너무 귀여워", "우리 고양이 진짜 귀여워", "강아지 사진 볼래?", "고양이가 애교를 부려"),
     {HAEYO: ("정말 사랑스럽겠어요.", "자랑할 만하네요."), BANMAL: ("진짜 귀엽겠다.", "자랑할 만하네.")},
 )
 WORK = ListeningClass(
-    "work/tired",
+    "work",
+    "tired",
     ("회사에서 너무 힘들었어", "오늘도 야근했어", "상사가 나만 혼냈어"),
     {HAEYO: ("오늘도 고생 많으셨어요.",), BANMAL: ("오늘도 고생했어.",)},
 )
+
+PLANS = ListeningClass(
+    GENERAL,
+    "plans",
+    ("내일 산에 가려고", "주말에 청소할 거야", "이따 운동할 거야"),
+    {HAEYO: ("잘 다녀오세요.", "좋은 계획이네요."), BANMAL: ("좋은 계획이네.",)},
+)
+REGRETS = ListeningClass(GENERAL, "regrets", ("괜히 그랬나 봐", "하지 말 걸 그랬어"), {HAEYO: ("그럴 때가 있죠.",)})
 
 
 def asked(*texts: str, level: SpeechLevel | None = HAEYO, avoid: tuple[str, ...] = ()) -> DialogueContext:
@@ -63,7 +73,7 @@ def test_where_no_level_is_known_the_bot_is_polite() -> None:
 
 
 def test_a_class_without_replies_in_the_level_is_passed_over() -> None:
-    only_casual = ListeningClass("work/tired", WORK.said, {BANMAL: ("고생했어.",)})
+    only_casual = ListeningClass("work", "tired", WORK.said, {BANMAL: ("고생했어.",)})
     heard = listener(only_casual, PETS).heard(asked("회사에서 너무 힘들었어"), 1)
     assert [each.name for each in heard] == ["pets/proud"]
 
@@ -91,29 +101,96 @@ def test_the_reply_depends_on_the_talk_and_on_nothing_else() -> None:
 
 def test_a_single_odd_example_decides_nothing() -> None:
     vectors = no_lines(FixedEmbedder({"said": (1, 0), "near": (0.9, 0.43589), "far": (0, 1), "middle": (0.6, 0.8)}))
-    odd = ListeningClass("odd", ("near", "far", "far"), {HAEYO: ("가",)})
-    even = ListeningClass("even", ("middle", "middle", "middle"), {HAEYO: ("나",)})
+    odd = ListeningClass("odd", "tell", ("near", "far", "far"), {HAEYO: ("가",)})
+    even = ListeningClass("even", "tell", ("middle", "middle", "middle"), {HAEYO: ("나",)})
     first, second = listener(odd, even, vectors=vectors).heard(asked("said"), 2)
-    assert (first.name, second.name) == ("even", "odd")
+    assert (first.name, second.name) == ("even/tell", "odd/tell")
     assert (first.nearness, second.nearness) == pytest.approx((0.6, 0.3), abs=1e-4)
 
 
 def test_examples_behind_the_three_nearest_do_not_count() -> None:
     vectors = no_lines(FixedEmbedder({"said": (1, 0), "near": (0.8, 0.6), "far": (0, 1)}))
-    wide = ListeningClass("wide", ("near", "far", "near", "far", "near", "far"), {HAEYO: ("가",)})
-    small = ListeningClass("small", ("near", "near"), {HAEYO: ("나",)})
+    wide = ListeningClass("wide", "tell", ("near", "far", "near", "far", "near", "far"), {HAEYO: ("가",)})
+    small = ListeningClass("small", "tell", ("near", "near"), {HAEYO: ("나",)})
     assert [each.nearness for each in listener(wide, small, vectors=vectors).heard(asked("said"), 2)] == pytest.approx(
         [0.8, 0.8], abs=1e-4
     )
 
 
+def test_a_class_is_told_with_its_nearest_example() -> None:
+    vectors = no_lines(FixedEmbedder({"said": (1, 0), "near": (0.8, 0.6), "nearest": (0.96, 0.28), "far": (0, 1)}))
+    other = ListeningClass("other", "tell", ("far", "far", "near"), {HAEYO: ("나",)})
+    each = ListeningClass("own", "tell", ("far", "near", "nearest"), {HAEYO: ("가",)})
+    first, second = listener(other, each, vectors=vectors).heard(asked("said"), 2)
+    assert (first.reply, first.said) == ("가", "own, tell: nearest")
+    assert (second.reply, second.said) == ("나", "other, tell: near")
+
+
 @pytest.mark.parametrize("said", ["", "   ", "ㅋㅋㅋ", "...", "😀"])
 def test_where_no_word_is_said_nothing_is_heard(said: str) -> None:
     assert listener(PETS, WORK).heard(asked(said), 2) == []
+    assert listener(PLANS).in_general(asked(said), ["plans"]) == []
+
+
+def in_general(context: DialogueContext, *acts: str) -> list[str]:
+    return [heard.reply for heard in listener(PETS, PLANS, REGRETS).in_general(context, acts)]
+
+
+def test_each_act_has_its_general_line_in_the_order_asked_for() -> None:
+    context = asked("내일 산에 갈까 봐")
+    (plan,), (regret,) = in_general(context, "plans"), in_general(context, "regrets")
+    assert plan in PLANS.replies[HAEYO]
+    assert regret == "그럴 때가 있죠."
+    assert in_general(context, "regrets", "plans") == [regret, plan]
+    assert in_general(context, "plans", "regrets") == [plan, regret]
+
+
+def test_acts_without_a_general_class_or_a_reply_left_have_no_line() -> None:
+    assert in_general(asked("우리 강아지 귀여워"), "proud", "unheard of") == []
+    assert in_general(asked("우리 강아지 귀여워")) == []
+    assert in_general(asked("내일 산에 가", level=BANMAL), "regrets", "plans") == ["좋은 계획이네."]
+    again = asked("내일 산에 가요", "잘 다녀오세요!", "모레도 가요")
+    assert in_general(again, "plans") == ["좋은 계획이네요."]
+    both = asked("내일 산에 가요", "잘 다녀오세요!", "모레도 가요", avoid=("좋은 계획이네요",))
+    assert in_general(both, "plans", "regrets") == ["그럴 때가 있죠."]
+
+
+def test_a_general_line_tells_how_near_its_examples_are() -> None:
+    vectors = no_lines(FixedEmbedder({"said": (1, 0), "near": (0.8, 0.6), "nearest": (0.96, 0.28), "far": (0, 1)}))
+    wide = ListeningClass(GENERAL, "plans", ("far", "near", "nearest", "far", "near"), {HAEYO: ("가",)})
+    (heard,) = listener(wide, vectors=vectors).in_general(asked("said"), ["plans"])
+    assert heard == Heard(f"{GENERAL}/plans", "가", heard.nearness, "plans")
+    assert heard.nearness == pytest.approx((0.96 + 0.8 + 0.8) / 3, abs=1e-4)
+
+
+def test_what_fits_anything_is_always_heard_after_the_acts() -> None:
+    anything = ListeningClass(ALWAYS, "go on", (), {HAEYO: ("더 들려주세요.",)})
+    heard = listener(anything, PLANS, PETS).in_general(asked("내일 산에 가려고"), ["plans"])
+    assert [each.name for each in heard] == [f"{GENERAL}/plans", f"{ALWAYS}/go on"]
+    assert (heard[1].reply, heard[1].said, heard[1].nearness) == ("더 들려주세요.", "go on", 0)
+    assert listener(anything).heard(asked("내일 산에 가려고"), 5) == []
+
+
+def test_what_fits_anything_is_not_said_time_and_again() -> None:
+    anything = ListeningClass(ALWAYS, "go on", (), {HAEYO: ("더 들려주세요.", "계속해 주세요.", "그래서요?")})
+    ears = listener(anything)
+    talk = ["내일 산에 가려고", "더 들려주세요.", "구름이 많대"]
+    assert ears.in_general(asked(*talk), []) == []
+    assert ears.in_general(asked(*talk, "그렇군요.", "비도 온대"), []) == []
+    later = ears.in_general(asked(*talk, "그렇군요.", "비도 온대", "이런.", "그래도 갈래"), [])
+    assert [each.reply in ("계속해 주세요.", "그래서요?") for each in later] == [True]
+
+
+def test_what_fits_in_general_is_not_heard_as_a_topic() -> None:
+    heard = listener(PLANS, PETS).heard(asked("내일 산에 가려고"), 5)
+    assert [each.name for each in heard] == ["pets/proud"]
+    assert listener(PLANS).heard(asked("내일 산에 가려고"), 5) == []
 
 
 def test_nothing_said_and_nothing_known_are_fine() -> None:
     assert listener(PETS).heard(DialogueContext(), 2) == []
+    assert listener(PLANS).in_general(DialogueContext(), ["plans"]) == []
+    assert listener().in_general(asked("내일 산에 가"), ["plans"]) == []
     assert listener().heard(asked("강아지 귀여워"), 2) == []
 
 
@@ -135,7 +212,7 @@ def test_classes_are_read_file_by_file(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not json", encoding="utf-8")
     found = load_listening(tmp_path)
     assert [each.name for each in found] == ["밥/tell", "잠/tell", "일/tell"]
-    assert found[0] == ListeningClass("밥/tell", ("밥 얘기야",), {HAEYO: ("그렇군요.",), BANMAL: ("그렇구나.",)})
+    assert found[0] == ListeningClass("밥", "tell", ("밥 얘기야",), {HAEYO: ("그렇군요.",), BANMAL: ("그렇구나.",)})
 
 
 def test_without_a_folder_there_are_no_classes(tmp_path: Path) -> None:

@@ -191,6 +191,20 @@ def test_where_no_word_is_said_nothing_is_near(said: str) -> None:
     assert found([FOOD, entry("ㅋㅋㅋ", "재밌죠?")], asked(said)) == []
 
 
+def test_a_match_tells_what_it_answered_once_and_whether_deep_in_a_talk() -> None:
+    deep = entry("점심 먹었어요", "맛있었어요?", previous="지금 뭐 해요?")
+    matches = {match.text: match for match in Retriever([FOOD, deep]).nearest(asked("점심 먹었어요"), 2)}
+    assert (matches["맛있었어요?"].said, matches["맛있었어요?"].deep) == ("점심 먹었어요", True)
+    assert (matches["김밥 어때요?"].said, matches["김밥 어때요?"].deep) == ("점심 뭐 먹을까요?", False)
+    assert not any(match.general for match in matches.values())
+
+
+def test_a_reply_that_answered_twice_is_told_with_the_nearer_line() -> None:
+    entries = [entry("저녁에 비가 와요", "우산 챙기세요.", previous="뭐 해요?"), RAIN, entry("비요", "우산 챙기세요!")]
+    (match,) = Retriever(entries).nearest(asked("비가 와요"), 5)
+    assert (match.text, match.said, match.deep) == ("우산 챙기세요.", "비가 와요", False)
+
+
 def test_nothing_said_and_nothing_known_are_fine() -> None:
     assert found([FOOD], DialogueContext()) == []
     assert found([], asked("안녕하세요")) == []
