@@ -117,9 +117,13 @@ class Finder:
         return sorted(matches, key=lambda match: -match.confidence)[:count]
 
     def _found(self, context: DialogueContext, own_only: bool) -> list[Match]:
-        """What may be said, of all sources; the confidence is nearness."""
+        """What may be said, of all sources; the confidence is nearness.
+
+        With `own_only` the bot is asked about itself: where no dialogue knows the persona either, only its facts can
+        tell, and a listening line would evade.
+        """
         matches = self._retriever.nearest(context, _NEAR_DIALOGUES, own_only)
-        if self._listener is None:
+        if self._listener is None or (own_only and not self._retriever.knows(context.persona)):
             return matches
         heard = self._listener.heard(context, _CLASSES)
         matches += [Match(each.reply, each.nearness, Source.LISTENER, each.said) for each in heard]

@@ -208,7 +208,7 @@ def test_of_two_that_fit_as_well_the_one_about_this_very_line_is_said() -> None:
     entries = [entry("점심 뭐 먹을까요?", reply) for reply in ("가", "나")]
     assert judged(*entries, 가=Fit(0.9, 0.1), 나=Fit(0.9, 0.6)) == ["나", "가"]
     assert judged(*entries, 가=Fit(0.9, 0.6), 나=Fit(0.9, 0.1)) == ["가", "나"]
-    assert judged(*entries, 가=Fit(0.9, 0.1), 나=Fit(0.6, 0.6)) == ["가", "나"], "to fit at all is worth more"
+    assert judged(*entries, 가=Fit(0.9, 0.1), 나=Fit(0.5, 0.5)) == ["가", "나"], "to fit at all is worth more"
 
 
 def test_what_fits_best_is_found_among_more_than_are_asked_for() -> None:
@@ -265,6 +265,17 @@ def test_a_fact_is_compared_with_what_fits(sensible: float, first: str) -> None:
     assert {best.text, second.text} == {"비밀이에요.", "제 이름은 유희예요."}
     (candidates,) = judge.asked
     assert Source.PERSONA not in {match.source for match in candidates}
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_where_facts_alone_can_tell_no_listening_line_evades(known: bool) -> None:
+    judge = Judge({})
+    own = entry("뭐 좋아해요?", "떡볶이요!", persona=FACTS)
+    lookup = finder(FOOD, own, reranker=judge) if known else finder(FOOD, reranker=judge)
+    best, *_ = lookup.nearest(asked("이름이 뭐예요?", persona=FACTS), 5)
+    assert best.source is Source.PERSONA
+    (candidates,) = judge.asked
+    assert (Source.LISTENER in {match.source for match in candidates}) is known
 
 
 def test_what_may_not_be_said_is_not_said_however_well_it_fits() -> None:
