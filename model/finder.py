@@ -129,7 +129,10 @@ class Finder:
         matches += [Match(each.reply, each.nearness, Source.LISTENER, each.said) for each in heard]
         if self._acts is not None and self._reranker is not None:
             general = self._listener.in_general(context, self._acts.acts(context, _ACTS))
-            matches += [Match(each.reply, each.nearness, Source.LISTENER, each.said, general=True) for each in general]
+            matches += [
+                Match(each.reply, each.nearness, Source.LISTENER, each.said, general=not each.said_back)
+                for each in general
+            ]
         return matches
 
     def _reranked(self, matches: Sequence[Match], context: DialogueContext) -> list[Match]:

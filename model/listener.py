@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from model.dialogue import DialogueContext, Role, SpeechLevel
 from model.line_vectors import LineVectors
-from model.lines import has_words, normalise
+from model.lines import earlier_line, has_words, normalise, previous_reply
+from model.reflection import reflected, sentences, with_reflection
 
 GENERAL = "아무 이야기"
 ALWAYS = "어떤 말이든"
@@ -47,12 +48,14 @@ class Heard:
     """A class that was recognised: `nearness` is the mean cosine to its nearest examples; the reply is one of its.
 
     `said`: what it answers, in words: topic and act with the nearest example, of a general one the act alone.
+    `said_back`: whether the reply begins with what it answers.
     """
 
     name: str
     reply: str
     nearness: float
     said: str
+    said_back: bool = False
 
 
 def load_listening(folder: Path) -> list[ListeningClass]:
@@ -76,7 +79,7 @@ class Listener:
         self._general = {each.act: (each, vectors.of(each.said)) for each in classes if each.topic == GENERAL}
         self._always = [(each, vectors.of(each.said)) for each in classes if each.topic == ALWAYS]
         always = (text for each, _ in self._always for replies in each.replies.values() for text in replies)
-        self._always_said = frozenset(always)
+        self._always_ends = tuple(_end(text) for text in always)
         self._vectors = vectors
         self._said = vectors.of([text for each in self._classes for text in each.said])
         sizes = [len(each.said) for each in self._classes]
@@ -114,28 +117,47 @@ class Listener:
     def in_general(self, context: DialogueContext, acts: Sequence[str]) -> list[Heard]:
         """A reply to each of `acts` that has one not said yet, in their order, and one of each class of `ALWAYS`.
 
-        Not of these where one was among the bot's newest turns: who is told to go on each time is not listened to.
+        What was said is said back before it where that can be done and was not done just before. None of `ALWAYS` where
+        one was among the bot's newest turns: who is told to go on each time is not listened to.
         """
         if not has_words(context.turns):
             return []
         newest = self._vectors.of([context.turns[-1].text])[0]
         lately = [turn.text for turn in context.turns if turn.role is Role.BOT][-_BETWEEN:]
-        tired = self._always_said if self._always_said.intersection(lately) else frozenset()
+        tired = self._always_ends if any(normalise(text).endswith(self._always_ends) for text in lately) else ()
         always = [] if tired else self._always
+        back = _back(context)
         found = []
         for each, said in [*(self._general[act] for act in acts if act in self._general), *always]:
             reply = _next_reply(each, context)
-            if reply is not None and reply not in tired:
+            if reply is not None and not normalise(reply).endswith(tired):
                 best = np.sort(said @ newest)[-_NEAREST:]
-                found.append(Heard(each.name, reply, float(best.mean()) if len(best) else 0.0, each.act))
+                nearness = float(best.mean()) if len(best) else 0.0
+                whole = with_reflection(back, reply) if back is not None else None
+                found.append(Heard(each.name, whole or reply, nearness, each.act, said_back=whole is not None))
         return found
+
+
+def _back(context: DialogueContext) -> str | None:
+    """The newest turn said back; None also where the bot did so to the turn before, as that tires."""
+    level = context.speech_level or SpeechLevel.HAEYO
+    earlier, previous = earlier_line(context.turns), previous_reply(context.turns)
+    before = reflected(earlier, level) if earlier is not None else None
+    if before is not None and previous is not None and previous.startswith(before):
+        return None
+    return reflected(context.turns[-1].text, level)
 
 
 def _next_reply(heard: ListeningClass, context: DialogueContext) -> str | None:
     """One of the class's replies that the bot has not given here; another one after other conversations."""
     replies = heard.replies.get(context.speech_level or SpeechLevel.HAEYO, ())
-    said = {normalise(text) for text in context.said_before()}
-    fresh = [reply for reply in replies if normalise(reply) not in said]
+    said = [normalise(text) for text in context.said_before()]
+    fresh = [reply for reply in replies if not any(text.endswith(_end(reply)) for text in said)]
     if not fresh:
         return None
     return fresh[sum(map(ord, "".join(turn.text for turn in context.turns))) % len(fresh)]
+
+
+def _end(reply: str) -> str:
+    """What is left of a reply whatever was put before it."""
+    return normalise(sentences(reply)[-1])

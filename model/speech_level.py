@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from model.dialogue import SpeechLevel
 
 _SENTENCE = re.compile(r"[.!?~…\n]+")
-_TAIL = re.compile(r"(?:[^가-힣]|[ㄱ-ㅎㅏ-ㅣ])+$")
+_TAIL = re.compile(r"[^가-힣]+$")
 _POLITE = re.compile(r"(?:요|죠|십시오|[세해네어아]용|[세해네어아거에]여)$")
 _POLITE_NOT = re.compile(r"(?:필요|중요)$")
 # Index of the final consonant ㅂ in a composed syllable (Unicode Standard, section 3.12).
@@ -50,10 +50,13 @@ def speech_level_of(text: str) -> SpeechLevel | None:
 
     People mix short casual asides into polite speech ("아 진짜? 그랬군요."), hardly ever the other way round.
     """
-    levels = {sentence_level(sentence) for sentence in _SENTENCE.split(text)}
-    if SpeechLevel.HAEYO in levels:
-        return SpeechLevel.HAEYO
-    return SpeechLevel.BANMAL if SpeechLevel.BANMAL in levels else None
+    shown = None
+    for sentence in _SENTENCE.split(text):
+        level = sentence_level(sentence)
+        if level is SpeechLevel.HAEYO:
+            return level
+        shown = level or shown
+    return shown
 
 
 def majority_level(texts: Iterable[str]) -> SpeechLevel | None:

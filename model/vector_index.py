@@ -28,11 +28,17 @@ class VectorIndex:
     def __init__(self, entries: Sequence[Entry], vectors: LineVectors) -> None:
         self._vectors = vectors
         self._replies = [entry.reply for entry in entries]
-        self._said = vectors.of([entry.said for entry in entries])
+        said = [entry.said for entry in entries]
+        before = [entry.previous for entry in entries if entry.previous is not None]
+        earlier = [entry.earlier for entry in entries if entry.earlier is not None]
+        # Most lines come more than once: what was said is what was said earlier to the entry that follows.
+        places = {text: place for place, text in enumerate(dict.fromkeys([*said, *before, *earlier]))}
+        every = vectors.of(list(places))
+        self._said = every[[places[text] for text in said]]
         self._is_deep = np.array([entry.previous is not None for entry in entries], bool)
-        self._before = vectors.of([entry.previous for entry in entries if entry.previous is not None])
+        self._before = every[[places[text] for text in before]]
         self._has_earlier = np.array([entry.earlier is not None for entry in entries], bool)
-        self._earlier = vectors.of([entry.earlier for entry in entries if entry.earlier is not None])
+        self._earlier = every[[places[text] for text in earlier]]
 
     def query(self, context: DialogueContext) -> VectorQuery | None:
         """The entries as seen from `context`; None where the newest turn holds no word."""

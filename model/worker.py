@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO, cast
 
 from model.errors import BadCheckpoint
@@ -102,9 +103,16 @@ def _load(config: EngineConfig) -> tuple[Backend, Finder | None]:
     if config.retriever is None:
         return backend, None
     # Torch comes with it, which the model itself may do without.
+    import torch
+
     from model.reranker import load_reranker
 
-    return backend, Finder.load(config.retriever, config.threads, reranker=load_reranker)
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    # Side by side, as each takes about a second and waits for nothing of the other's.
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        reranker = beside.submit(load_reranker)
+        return backend, Finder.load(config.retriever, config.threads, reranker=reranker.result)
 
 
 if __name__ == "__main__":

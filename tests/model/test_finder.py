@@ -227,7 +227,7 @@ def test_general_lines_need_somebody_who_knows_the_act_and_somebody_who_judges(
 ) -> None:
     judge = Judge({"좋은 계획이네요.": Fit(0.9, 0.2)})
     lookup = finder(FOOD, acts=act_reader() if with_acts else None, reranker=judge if with_reranker else None)
-    matches = {match.text: match for match in lookup.nearest(asked("모레 바다에 가려고"), 9)}
+    matches = {match.text: match for match in lookup.nearest(asked("모레 바다에 갈래"), 9)}
     assert ("좋은 계획이네요." in matches) == (with_acts and with_reranker)
     if with_acts and with_reranker:
         found = matches["좋은 계획이네요."]
@@ -244,7 +244,8 @@ def test_who_judges_is_told_how_each_candidate_was_found() -> None:
     assert told == {
         "많이 걸었어요?": (Source.RETRIEVER, "강아지 산책했어요", True, False),
         "정말 사랑스럽겠어요.": (Source.LISTENER, "pets, proud: 우리 강아지 너무 귀여워", False, False),
-        "좋은 계획이네요.": (Source.LISTENER, "plans", False, True),
+        # Said back, it is about this very line.
+        "강아지 너무 귀엽군요. 좋은 계획이네요.": (Source.LISTENER, "plans", False, False),
     }
     nearness = {match.text: match.confidence for match in matches}
     assert nearness["정말 사랑스럽겠어요."] == pytest.approx(1, abs=1e-4)

@@ -165,7 +165,7 @@ def test_a_general_line_tells_how_near_its_examples_are() -> None:
 
 def test_what_fits_anything_is_always_heard_after_the_acts() -> None:
     anything = ListeningClass(ALWAYS, "go on", (), {HAEYO: ("더 들려주세요.",)})
-    heard = listener(anything, PLANS, PETS).in_general(asked("내일 산에 가려고"), ["plans"])
+    heard = listener(anything, PLANS, PETS).in_general(asked("내일 산에 갈래"), ["plans"])
     assert [each.name for each in heard] == [f"{GENERAL}/plans", f"{ALWAYS}/go on"]
     assert (heard[1].reply, heard[1].said, heard[1].nearness) == ("더 들려주세요.", "go on", 0)
     assert listener(anything).heard(asked("내일 산에 가려고"), 5) == []
@@ -179,6 +179,33 @@ def test_what_fits_anything_is_not_said_time_and_again() -> None:
     assert ears.in_general(asked(*talk, "그렇군요.", "비도 온대"), []) == []
     later = ears.in_general(asked(*talk, "그렇군요.", "비도 온대", "이런.", "그래도 갈래"), [])
     assert [each.reply in ("계속해 주세요.", "그래서요?") for each in later] == [True]
+
+
+def test_general_lines_begin_with_what_was_said_where_that_can_be_said_back() -> None:
+    anything = ListeningClass(ALWAYS, "go on", (), {HAEYO: ("그랬군요. 더 들려주세요.",), BANMAL: ("그랬구나.",)})
+    plan, more = listener(anything, PLANS).in_general(asked("드디어 설악산 다녀왔어요"), ["plans"])
+    assert plan.said_back and plan.reply in {f"드디어 설악산 다녀왔군요. {reply}" for reply in PLANS.replies[HAEYO]}
+    assert (more.reply, more.said_back) == ("드디어 설악산 다녀왔군요. 더 들려주세요.", True)
+    plan, more = listener(anything, PLANS).in_general(asked("드디어 설악산 다녀왔어", level=BANMAL), ["plans"])
+    assert (plan.reply, plan.said_back) == ("드디어 설악산 다녀왔구나. 좋은 계획이네.", True)
+    assert (more.reply, more.said_back) == ("그랬구나.", False)
+
+
+def test_not_every_turn_is_said_back() -> None:
+    talk = ["드디어 설악산 다녀왔어요", "드디어 설악산 다녀왔군요. 어땠어요?", "내려오다가 다람쥐도 봤어요"]
+    (plan,) = listener(PLANS).in_general(asked(*talk), ["plans"])
+    assert not plan.said_back and plan.reply in PLANS.replies[HAEYO]
+    later = asked(*talk, "귀여웠겠어요.", "도토리를 들고 있었어요")
+    assert [each.said_back for each in listener(PLANS).in_general(later, ["plans"])] == [True]
+
+
+def test_a_general_line_is_not_said_again_behind_other_words() -> None:
+    said = "드디어 설악산 다녀왔군요. 잘 다녀오세요."
+    (plan,) = listener(PLANS).in_general(asked("설악산 다녀왔어요", said, "모레 또 갈래요"), ["plans"])
+    assert plan.reply == "좋은 계획이네요."
+    anything = ListeningClass(ALWAYS, "go on", (), {HAEYO: ("계속해 주세요.", "더 들려주세요.")})
+    tired = asked("다람쥐도 봤어요", "다람쥐도 봤군요. 더 들려주세요.", "진짜 작더라")
+    assert listener(anything).in_general(tired, []) == []
 
 
 def test_what_fits_in_general_is_not_heard_as_a_topic() -> None:

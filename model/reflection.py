@@ -1,0 +1,165 @@
+"""What was just said, said back: "저 오늘 만점 받았어요!!" gives "오늘 만점 받았군요". Standard library only.
+
+Reflective listening (Rogers 1951; in a program first by ELIZA, Weizenbaum 1966): a general reply becomes one about this
+very line when the end of the line stands before it. Korean ends a sentence with its verb, and whatever precedes may be
+left out, so the last words say the most and are a sentence by themselves. Only endings that turn into -군요 (-구나)
+without knowing the verb are read: the past, 있다 and the like, common adjectives, nouns with the copula, intentions.
+"""
+
+from __future__ import annotations
+
+import re
+
+from model.dialogue import SpeechLevel
+from model.text import clean_text
+
+_MOST_CHARACTERS = 18
+_LEAST_CHARACTERS = 5
+# What may follow a stem in a statement.
+_ENDING = (
+    r"(?:어요|어|아요|아|습니다|슴다|음|네요|네|거든요|거든|지요|죠|다|답니다|는데요|는데|고요|구요|더라고요|더라구요"
+    r"|더라고|더라구|더라|더군요|지 뭐예요|지 뭐야|어용|어여)?$"
+)
+# The past: any syllable with the final ㅆ, but not 겠 (a guess). 없다 and such adjectives end likewise.
+_FINAL_SSANG_SIOS = 20
+_LIKE_PAST = "없좋많싫같높낮깊"
+_WISH = re.compile("(고 싶)(?:어요|어|습니다|다|네요|네|거든요|거든|음|은데요|은데|더라고요|더라)$")
+_GUESS = "겠"
+# Adjectives by what people write, since only a verb's stem takes -는군요.
+_ADJECTIVES = {
+    "좋아": "좋", "많아": "많", "싫어": "싫", "같아": "같", "힘들어": "힘들", "아파": "아프", "바빠": "바쁘",
+    "슬퍼": "슬프", "고파": "고프", "예뻐": "예쁘", "기뻐": "기쁘", "나빠": "나쁘", "무서워": "무섭", "어려워": "어렵",
+    "귀여워": "귀엽", "추워": "춥", "더워": "덥", "외로워": "외롭", "아쉬워": "아쉽", "부러워": "부럽",
+    "그리워": "그립", "반가워": "반갑", "고마워": "고맙", "지루해": "지루하", "졸려": "졸리", "떨려": "떨리는",
+    "설레": "설레는",
+}  # fmt: skip
+_FEELING = re.compile(
+    "(피곤|심심|우울|행복|불안|답답|뿌듯|서운|섭섭|억울|속상|궁금|신기|허전|미안|막막|조용|따뜻|시원|든든|편안|편|초조|긴장"
+    "|민망|창피|쓸쓸|허무|당황|대견|기특|멍|싸늘|쌀쌀|촉촉|깨끗|복잡|죄송|찝찝|후련|홀가분|짜릿|황당|어색|무기력)"
+    "(?:해요|해|하네요|하네|하다|합니다|함)$"
+)
+_ADJECTIVE = re.compile(rf"({'|'.join(_ADJECTIVES)})(?:요)?$")
+_NOUN = re.compile(r"([가-힣])(?:이에요|예요|입니다|(?<![보쌓줄먹움죽꼬높녹끓속썩붙덮직설덕짝들늘숙모절])(?:임|이다))$")
+_GOING_ON = re.compile(r"(중)(?:이에요|이야|임|입니다)?$")
+_MEANS_TO = re.compile(r"([가-힣])(?:려고|려구)(?:요|해요|해)?$")
+_WILL = re.compile(r" ?(거)(?:예요|에요|야|임|입니다)$")
+_SENTENCE = re.compile(r"(?<=[.!?~…])\s+|\n")
+# General listening: 그랬군요, 그렇구나, 그래요?
+_NODS = re.compile(r"(?:군요|구나|그래요|그래|그랬어요|그랬어)[.!?~]*$")
+_TAIL = re.compile(r"(?:[^가-힣?]|(?<![가-힣])(?:허허|하하|대박|진짜|오늘)$)+$")
+_ASKED = re.compile(r"\?|왜|뭐|뭔|무슨|어디|누구|누가|언제|몇|어느|얼마|어떡|어떻|어떤")
+# Words that end a clause or, where people leave out the full stop, a sentence: what follows stands by itself.
+_CLAUSE = re.compile(
+    r"(?:는데|은데|인데|한데|고|(?<![에께])서|니까|면|지만|다가|더니|느라|려고|자마자|길래|해도|어도|아도|으며|다며|요"
+    r"|니다|[가-힣][음임함]|[았었했갔왔됐봤났샀졌렸줬켰셨겠있][어다음]|없[어다음])$"
+)
+_LIKE_CLAUSES = re.compile(
+    "(?:(?:짜장|라|냉|화|장|쫄|비빔|가|전|수|표)면|(?:창|광|사|최|재|냉장|중|참)고|(?:부|순|독|유|원|각|약|자소|이력|보고)서"
+    "|다음|처음|마음|모임|웃음|믿음|얼음|요즘|게임|타임|책임|속임|걸음|담임|함)$"
+)
+# What follows these goes with them: 하고 있다, 하고 싶다.
+_AUXILIARY = re.compile(r"^(?:있|계|싶|나|말|왔|갔|살|다니)")
+# Words that mean nothing without the one before: 할 때, 것, 한 지, 열 개.
+_LEANS = re.compile(
+    "^(?:때|때문|것|거|게|지|채|적|줄|수|데|김|동안|만에|중에|개|번|명|살|쪽|분|시|원|년|월|일|달|주|해|시간|군데|마리|잔|권|장"
+    "|정도|만큼|대로)(?:[은는이가을를에도만]|부터|까지|째|이나|나|씩|에서|마다|정도|지나도록)*$"
+)
+# Who speaks, and what joins lines: nothing is lost without them.
+_DROPPED = re.compile(
+    "(?:나|저|나는|저는|난|전|내가|제가|내|제|우리|저희|근데|그런데|그래서|그리고|아니|와|아|헐|어제는|방금은|그냥|사실|일단)"
+)
+_ABOUT_US = re.compile(
+    "(?:나|저|내|제|날|절|너|넌|널|니|당신|말벗|봇)(?:한테|를|만|랑|보다|보고|에게|도|가|는|밖에|님|의)?"
+)
+
+
+def reflected(text: str, level: SpeechLevel) -> str | None:
+    """The end of `text` as news to the listener, without a full stop; None where it is no statement that can be turned.
+
+    What it says of the speaker must hold from the listener's mouth, so words about either of the two are left out, and
+    where that cannot be, so is all.
+    """
+    sentence = _SENTENCE.split(clean_text(text))[-1]
+    body = _TAIL.sub("", sentence)
+    turned = None if _ASKED.search(body) or "?" in sentence else _turned(body, level)
+    if turned is None:
+        return None
+    words = _last_words(turned.split())
+    said = " ".join(words)
+    return said if len(said) >= _LEAST_CHARACTERS and len(words) > 1 else None
+
+
+def _turned(body: str, level: SpeechLevel) -> str | None:
+    """The sentence in -군요 or -구나."""
+    polite = level is SpeechLevel.HAEYO
+    plain, verbal = ("군요", "는군요") if polite else ("구나", "는구나")
+    if found := _MEANS_TO.search(body):
+        return body[: found.end(1)] + "려" + verbal
+    if found := _GOING_ON.search(body) or _WILL.search(body):
+        return body[: found.end(1)] + ("이" if found[1] == "중" else "") + plain
+    if found := _WISH.search(body):
+        return body[: found.end(1)] + ("으시" if polite else "") + plain
+    if found := _FEELING.search(body):
+        return body[: found.end(1)] + "하" + plain
+    if found := _ADJECTIVE.search(body):
+        return body[: found.start()] + _ADJECTIVES[found[1]] + plain
+    if found := _NOUN.search(body):
+        return body[: found.end(1)] + ("이" if _final(found[1]) else "") + plain
+    return _of_past(body, plain)
+
+
+def _of_past(body: str, plain: str) -> str | None:
+    for found in re.finditer(r"[가-힣]", body):
+        syllable, rest = found[0], body[found.end() :]
+        is_past = _final(syllable) == _FINAL_SSANG_SIOS and syllable not in _GUESS
+        if rest and (is_past or syllable in _LIKE_PAST) and re.fullmatch(_ENDING, rest):
+            return body[: found.end()] + plain
+    return None
+
+
+def _last_words(words: list[str]) -> list[str]:
+    """The last clause, at most _MOST_CHARACTERS of it, without words about the speaker; none where these cannot go."""
+    kept: list[str] = []
+    for word in reversed(words):
+        if kept and (_ends_clause(word, kept) or len(" ".join([word, *kept])) > _MOST_CHARACTERS):
+            break
+        if _DROPPED.fullmatch(word):
+            continue
+        if _ABOUT_US.fullmatch(word):
+            break
+        kept.insert(0, word)
+    while kept and _LEANS.search(kept[0]):
+        del kept[0]
+    return kept
+
+
+def _ends_clause(word: str, following: list[str]) -> bool:
+    """Whether `word` ends what goes before `following`."""
+    if not _CLAUSE.search(word) or _LIKE_CLAUSES.search(word):
+        return False
+    # One word alone says too little; what was done first goes with it: 늦잠 자서 지각했군요.
+    goes_on = _AUXILIARY.search(following[0]) if word.endswith("고") else None
+    return not (goes_on or (len(following) == 1 and word.endswith(("고", "서", "다가"))))
+
+
+def _final(syllable: str) -> int:
+    """Index of the final consonant (Unicode Standard, section 3.12)."""
+    return (ord(syllable) - ord("가")) % 28
+
+
+def with_reflection(reflection: str, reply: str) -> str | None:
+    """`reply` after what was said; None where it is nothing but such a sentence itself ("그랬군요.").
+
+    The first sentence goes where it does the same in general.
+    """
+    own = sentences(reply)
+    if len(own) > 1 and _NODS.search(own[0]):
+        own = own[1:]
+    if _NODS.search(own[0]):
+        return None
+    return f"{reflection}{'!' if own[0].endswith('!') else '.'} {' '.join(own)}"
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a line of ours, where each ends with a mark and a space."""
+    return _SENTENCE.split(text)

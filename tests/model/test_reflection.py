@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import pytest
+
+from model.dialogue import SpeechLevel
+from model.reflection import reflected, sentences, with_reflection
+
+HAEYO, BANMAL = SpeechLevel.HAEYO, SpeechLevel.BANMAL
+
+
+@pytest.mark.parametrize(
+    ("said", "polite", "casual"),
+    [
+        ("저 오늘 수학 시험 만점 받았어요!!", "오늘 수학 시험 만점 받았군요", "오늘 수학 시험 만점 받았구나"),
+        ("나 지게차 면허 땄다", "지게차 면허 땄군요", "지게차 면허 땄구나"),
+        ("막내가 드디어 취직을 했습니다", "막내가 드디어 취직을 했군요", "막내가 드디어 취직을 했구나"),
+        ("저녁엔 다같이 짜장면 먹었답니다", "저녁엔 다같이 짜장면 먹었군요", "저녁엔 다같이 짜장면 먹었구나"),
+        ("우산을 버스에 놓고 내렸더라고요ㅠㅠ", "우산을 버스에 놓고 내렸군요", "우산을 버스에 놓고 내렸구나"),
+        ("주말인데 계획이 하나도 없어요", "계획이 하나도 없군요", "계획이 하나도 없구나"),
+        ("드디어 새 책상이 왔음 ㅋㅋ", "드디어 새 책상이 왔군요", "드디어 새 책상이 왔구나"),
+    ],
+)
+def test_the_past_and_what_is_like_it_is_said_back(said: str, polite: str, casual: str) -> None:
+    assert reflected(said, HAEYO) == polite
+    assert reflected(said, BANMAL) == casual
+
+
+@pytest.mark.parametrize(
+    ("said", "back"),
+    [
+        ("오늘 날씨가 너무 좋네요", "오늘 날씨가 너무 좋군요"),
+        ("요즘 회사가 너무 바빠요", "요즘 회사가 너무 바쁘군요"),
+        ("집에만 있으니 좀 답답하네요", "집에만 있으니 좀 답답하군요"),
+        ("내일이 벌써 시험이에요", "내일이 벌써 시험이군요"),
+        ("우리 애가 벌써 의사예요", "애가 벌써 의사군요"),
+        ("온천에 꼭 가고 싶어요", "온천에 꼭 가고 싶으시군요"),
+        ("주말에 산에 가 보려고요", "주말에 산에 가 보려는군요"),
+        ("창밖 구경하는중ㅋㅋ", "창밖 구경하는중이군요"),
+        ("내년에 유학 신청할 거예요", "내년에 유학 신청할 거군요"),
+    ],
+)
+def test_other_endings_that_need_no_stem(said: str, back: str) -> None:
+    assert reflected(said, HAEYO) == back
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "오늘 뭐 먹었어?",
+        "점심에 뭐 먹었게",
+        "이거 어떻게 생각해요",
+        "주말에 산에 갈까 봐요",
+        "이제 출근합니다 다녀올게요",
+        "도서관에 있겠어요",
+        "잤어요",
+        "ㅋㅋㅋㅋ",
+        "...",
+        "",
+        "오늘 모의고사 또 4등급",
+        "꽃이 예쁘게 보이네요",
+        "이불이 잔뜩 쌓임",
+    ],
+)
+def test_questions_guesses_and_what_cannot_be_turned_are_not_said_back(said: str) -> None:
+    assert reflected(said, HAEYO) is None
+    assert reflected(said, BANMAL) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "back"),
+    [
+        ("비가 와서 집에서 영화를 봤어요", "집에서 영화를 봤군요"),
+        ("영화를 봤어요 정말 오랜만에 울었어요", "정말 오랜만에 울었군요"),
+        ("시험 끝났다 드디어 여행 계획을 세웠다", "드디어 여행 계획을 세웠군요"),
+        ("어제부터 계속 고민했는데요. 결국 새 노트북 샀어요.", "결국 새 노트북 샀군요"),
+        ("강원도 산골에 있는 오래된 폐교에서 밤새 별을 봤거든요", "오래된 폐교에서 밤새 별을 봤군요"),
+        ("행복한 일을 하나씩 적고 있어요", "행복한 일을 하나씩 적고 있군요"),
+        ("늦잠을 자서 지각했어요", "늦잠을 자서 지각했군요"),
+        ("저 때문에 친구가 면접에 늦었어요", "친구가 면접에 늦었군요"),
+    ],
+)
+def test_only_the_last_clause_and_a_few_words_are_said_back(said: str, back: str) -> None:
+    assert reflected(said, HAEYO) == back
+
+
+@pytest.mark.parametrize(
+    ("said", "back"),
+    [
+        ("제가 떡을 다 먹었어요", "떡을 다 먹었군요"),
+        ("근데 난 그 노래가 좋아", "그 노래가 좋군요"),
+        ("친구가 나한테 갑자기 화를 냈어", "갑자기 화를 냈군요"),
+        ("팀장님이 점심을 사 주셨어요 저만", None),
+        ("동생이 나를 밀었어", None),
+        ("너 진짜 많이 컸다", "진짜 많이 컸군요"),
+    ],
+)
+def test_what_would_mean_somebody_else_from_the_other_mouth_is_left_out(said: str, back: str | None) -> None:
+    assert reflected(said, HAEYO) == back
+
+
+def test_it_stands_before_a_reply() -> None:
+    back = "만점 받았군요"
+    assert with_reflection(back, "정말 대단해요!") == "만점 받았군요! 정말 대단해요!"
+    assert with_reflection(back, "얘기해 줘서 고마워요.") == "만점 받았군요. 얘기해 줘서 고마워요."
+    assert with_reflection(back, "정말요? 더 듣고 싶어요!") == "만점 받았군요. 정말요? 더 듣고 싶어요!"
+
+
+def test_two_nods_are_one_too_many() -> None:
+    assert with_reflection("만점 받았군요", "그랬군요. 더 듣고 싶어요.") == "만점 받았군요. 더 듣고 싶어요."
+    assert with_reflection("만점 받았구나", "아, 그래? 더 얘기해 줘!") == "만점 받았구나! 더 얘기해 줘!"
+    assert with_reflection("만점 받았군요", "그런 일이 있었군요.") is None
+    assert with_reflection("만점 받았구나", "그랬구나. 많이 놀랐겠구나.") is None
+
+
+def test_sentences_end_with_a_mark_and_a_space() -> None:
+    assert sentences("정말요? 와~ 3.5점이네요! 좋다") == ["정말요?", "와~", "3.5점이네요!", "좋다"]
+    assert sentences("한 문장") == ["한 문장"]
