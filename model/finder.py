@@ -111,9 +111,9 @@ class Finder:
         """At most `count` replies of different sources and wording, the likeliest to fit first."""
         fact = self._fact(context)
         found = [match for match in self._found(context, fact is not None) if not _denies(match.text, context)]
-        matches = self._reranked(found, context) if self._reranker is not None else self._by_nearness(found)
         if fact is not None:
-            matches.append(fact)
+            found.append(fact)
+        matches = self._reranked(found, context) if self._reranker is not None else self._by_nearness(found)
         return sorted(matches, key=lambda match: -match.confidence)[:count]
 
     def _found(self, context: DialogueContext, own_only: bool) -> list[Match]:
@@ -141,7 +141,12 @@ class Finder:
         return [replace(match, confidence=_worth(fit)) for match, fit in zip(matches, fits, strict=True)]
 
     def _by_nearness(self, matches: Sequence[Match]) -> list[Match]:
-        curves = {Source.RETRIEVER: self._near, Source.LISTENER: LISTENING_NEAR}
+        # The reader of facts tells a chance already, and is believed.
+        curves: dict[Source, Callable[[float], float]] = {
+            Source.RETRIEVER: self._near,
+            Source.LISTENER: LISTENING_NEAR,
+            Source.PERSONA: lambda chance: max(chance, SURELY_ASKED),
+        }
         return [replace(match, confidence=curves[match.source](match.confidence)) for match in matches]
 
     def nearest_dialogue(self, context: DialogueContext) -> str | None:
@@ -153,7 +158,7 @@ class Finder:
         return self._ranker.scores(context, texts) if self._ranker is not None else None
 
     def _fact(self, context: DialogueContext) -> Match | None:
-        """The persona's fact that was asked for, said in the speech level of the conversation."""
+        """The persona's fact that was asked for, in the speech level of the conversation; confidence: how surely."""
         asked = self._facts.asked(context) if self._facts is not None else None
         least = SURELY_ASKED if self._retriever.knows(context.persona) else MAYBE_ASKED
         if asked is None or asked.chance < least:
@@ -161,7 +166,7 @@ class Finder:
         said = restate(asked.fact, context.speech_level or SpeechLevel.HAEYO)
         if said is None or normalise(said) in {normalise(text) for text in context.said_before()}:
             return None
-        return Match(said, max(asked.chance, SURELY_ASKED), Source.PERSONA)
+        return Match(said, asked.chance, Source.PERSONA, asked.fact)
 
 
 def _worth(fit: Fit) -> float:

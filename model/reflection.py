@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 
 from model.dialogue import SpeechLevel
+from model.hangul import final
 from model.text import clean_text
 
 _MOST_CHARACTERS = 18
@@ -21,7 +22,6 @@ _ENDING = (
     r"|더라고|더라구|더라|더군요|지 뭐예요|지 뭐야|어용|어여)?$"
 )
 # The past: any syllable with the final ㅆ, but not 겠 (a guess). 없다 and such adjectives end likewise.
-_FINAL_SSANG_SIOS = 20
 _LIKE_PAST = "없좋많싫같높낮깊"
 _WISH = re.compile("(고 싶)(?:어요|어|습니다|다|네요|네|거든요|거든|음|은데요|은데|더라고요|더라)$")
 _GUESS = "겠"
@@ -104,14 +104,14 @@ def _turned(body: str, level: SpeechLevel) -> str | None:
     if found := _ADJECTIVE.search(body):
         return body[: found.start()] + _ADJECTIVES[found[1]] + plain
     if found := _NOUN.search(body):
-        return body[: found.end(1)] + ("이" if _final(found[1]) else "") + plain
+        return body[: found.end(1)] + ("이" if final(found[1]) else "") + plain
     return _of_past(body, plain)
 
 
 def _of_past(body: str, plain: str) -> str | None:
     for found in re.finditer(r"[가-힣]", body):
         syllable, rest = found[0], body[found.end() :]
-        is_past = _final(syllable) == _FINAL_SSANG_SIOS and syllable not in _GUESS
+        is_past = final(syllable) == "ㅆ" and syllable not in _GUESS
         if rest and (is_past or syllable in _LIKE_PAST) and re.fullmatch(_ENDING, rest):
             return body[: found.end()] + plain
     return None
@@ -140,11 +140,6 @@ def _ends_clause(word: str, following: list[str]) -> bool:
     # One word alone says too little; what was done first goes with it: 늦잠 자서 지각했군요.
     goes_on = _AUXILIARY.search(following[0]) if word.endswith("고") else None
     return not (goes_on or (len(following) == 1 and word.endswith(("고", "서", "다가"))))
-
-
-def _final(syllable: str) -> int:
-    """Index of the final consonant (Unicode Standard, section 3.12)."""
-    return (ord(syllable) - ord("가")) % 28
 
 
 def with_reflection(reflection: str, reply: str) -> str | None:

@@ -9,14 +9,9 @@ from __future__ import annotations
 import re
 
 from model.dialogue import SpeechLevel
+from model.hangul import compose, final, initial, is_syllable, vowel, with_final
 
-# Unicode Standard, section 3.12: syllable = 0xAC00 + (initial * 21 + vowel) * 28 + final.
-_BASE, _VOWELS, _FINALS = 0xAC00, 21, 28
-_INITIAL_NONE = 11
-_FINAL = {name: index for index, name in enumerate(" ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ")}
-_VOWEL = {name: index for index, name in enumerate("ㅏㅐㅑㅒㅓㅔㅕㅖㅗㅘㅙㅚㅛㅜㅝㅞㅟㅠㅡㅢㅣ")}
-_NAMES = {index: name for name, index in _VOWEL.items()}
-_BRIGHT = {_VOWEL["ㅏ"], _VOWEL["ㅑ"], _VOWEL["ㅗ"]}
+_BRIGHT = ("ㅏ", "ㅑ", "ㅗ")
 # Stem vowel and the -아/어 after it, in one.
 _CONTRACTED = {
     "ㅏ": "ㅏ", "ㅓ": "ㅓ", "ㅐ": "ㅐ", "ㅔ": "ㅔ", "ㅕ": "ㅕ", "ㅖ": "ㅖ",
@@ -84,7 +79,7 @@ def restate(fact: str, speech_level: SpeechLevel) -> str | None:
     body = sentence[:-1]
     if body.endswith("아니"):
         return _in_person(body + ("야" if speech_level is SpeechLevel.BANMAL else "에요"), speech_level)
-    is_noun = not _is_syllable(body[-1]) or _is_name(body)
+    is_noun = not is_syllable(body[-1]) or _is_name(body)
     informal = None if is_noun else _informal(body)
     if informal is None:
         return _in_person(_copula(body, speech_level), speech_level)
@@ -103,7 +98,7 @@ def _in_person(sentence: str, speech_level: SpeechLevel) -> str:
 def _is_name(body: str) -> bool:
     """Whoever is named is a noun, whatever the name ends in; 였다 and 이었다 are the copula's past."""
     found = _NAMED.search(body)
-    if found is None or _final(body[-1]) == _FINAL["ㅆ"]:
+    if found is None or final(body[-1]) == "ㅆ":
         return False
     return "이름은" in found[0] or not body.endswith("살 어리")
 
@@ -112,10 +107,10 @@ def _copula(noun: str, speech_level: SpeechLevel) -> str:
     """The noun, freed from the 이 of 이다, with 이에요/예요 or 이야/야."""
     before = noun[-2:-1]
     if noun.endswith("이") and before:
-        is_closed = bool(_final(before)) and not noun.endswith(_ENDS_IN_I)
-        is_open = not _final(before) and not noun.endswith(_OWN_I) and not _is_name(noun)
+        is_closed = bool(final(before)) and not noun.endswith(_ENDS_IN_I)
+        is_open = not final(before) and not noun.endswith(_OWN_I) and not _is_name(noun)
         noun = noun[:-1] if is_closed or is_open else noun
-    closed = noun[-1] in _CLOSED_DIGITS if noun[-1].isdigit() else bool(_final(noun[-1]))
+    closed = noun[-1] in _CLOSED_DIGITS if noun[-1].isdigit() else bool(final(noun[-1]))
     if speech_level is SpeechLevel.BANMAL:
         return noun + ("이야" if closed else "야")
     return noun + ("이에요" if closed else "예요")
@@ -123,14 +118,14 @@ def _copula(noun: str, speech_level: SpeechLevel) -> str:
 
 def _informal(body: str) -> str | None:
     """The -아/어 form of what stands before -다; None where that is a noun with the copula."""
-    final = _final(body[-1])
-    if final in (_FINAL["ㅆ"], _FINAL["ㅄ"]):
+    last = final(body[-1])
+    if last in ("ㅆ", "ㅄ"):
         return body + "어"
-    if body.endswith("는") and len(body) > 1 and _final(body[-2]):
+    if body.endswith("는") and len(body) > 1 and final(body[-2]):
         return _after_consonant(body[:-1], adjective=False)
-    if final == _FINAL["ㄴ"] and not body.endswith(("많", "적은")):
+    if last == "ㄴ" and not body.endswith(("많", "적은")):
         return _from_present(body)
-    if final:
+    if last:
         return _after_consonant(body, adjective=True)
     word = body.split(" ")[-1]
     if _COUNTED.search(body):
@@ -143,9 +138,9 @@ def _informal(body: str) -> str | None:
 def _from_present(body: str) -> str | None:
     """From a verb's -ㄴ다: 한 -> 해, 산 -> 살아."""
     word = body.split(" ")[-1]
-    stem = body[:-1] + _with_final(body[-1], 0)
+    stem = body[:-1] + with_final(body[-1], "")
     if word in _RIEUL_VERBS and not _BOUGHT.search(body):
-        return _after_consonant(body[:-1] + _with_final(body[-1], _FINAL["ㄹ"]), adjective=False)
+        return _after_consonant(body[:-1] + with_final(body[-1], "ㄹ"), adjective=False)
     return _after_vowel(stem)
 
 
@@ -153,17 +148,17 @@ def _after_consonant(stem: str, adjective: bool) -> str:
     last = stem[-1]
     if not adjective and last in _IRREGULAR:
         return stem[:-1] + _IRREGULAR[last]
-    if adjective and _final(last) == _FINAL["ㅂ"] and last not in _REGULAR_BIEUP:
-        opened = _with_final(last, 0)
+    if adjective and final(last) == "ㅂ" and last not in _REGULAR_BIEUP:
+        opened = with_final(last, "")
         return stem[:-1] + opened + ("와" if stem.endswith(("곱", "돕")) else "워")
     if adjective and last == "낫":
         return stem[:-1] + "나아"
-    if _final(last) == _FINAL["ㅎ"] and adjective and last not in ("좋", "놓", "넣", "쌓"):
+    if final(last) == "ㅎ" and adjective and last not in ("좋", "놓", "넣", "쌓"):
         # 하얗다 하얘, 누렇다 누레, 그렇다 그래.
-        merged = {"ㅑ": "ㅒ", "ㅕ": "ㅖ"}.get(_NAMES[_vowel(last)])
+        merged = {"ㅑ": "ㅒ", "ㅕ": "ㅖ"}.get(vowel(last))
         dark = stem.endswith(("누렇", "퍼렇", "뻘겋", "꺼멓", "시퍼렇"))
-        return stem[:-1] + _compose(_initial(last), _VOWEL[merged or ("ㅔ" if dark else "ㅐ")], 0)
-    return stem + ("아" if _vowel(last) in _BRIGHT else "어")
+        return stem[:-1] + compose(initial(last), merged or ("ㅔ" if dark else "ㅐ"))
+    return stem + ("아" if vowel(last) in _BRIGHT else "어")
 
 
 def _after_vowel(stem: str) -> str | None:
@@ -176,37 +171,13 @@ def _after_vowel(stem: str) -> str | None:
         before = stem[-2]
         if stem.endswith("푸르"):
             return stem + "러"
-        return stem[:-2] + _with_final(before, _FINAL["ㄹ"]) + ("라" if _vowel(before) in _BRIGHT else "러")
-    if _vowel(last) == _VOWEL["ㅡ"]:
-        bright = len(stem) > 1 and _is_syllable(stem[-2]) and _vowel(stem[-2]) in _BRIGHT
-        return stem[:-1] + _compose(_initial(last), _VOWEL["ㅏ" if bright else "ㅓ"], 0)
-    contracted = _CONTRACTED.get(_NAMES[_vowel(last)])
+        return stem[:-2] + with_final(before, "ㄹ") + ("라" if vowel(before) in _BRIGHT else "러")
+    if vowel(last) == "ㅡ":
+        bright = len(stem) > 1 and is_syllable(stem[-2]) and vowel(stem[-2]) in _BRIGHT
+        return stem[:-1] + compose(initial(last), "ㅏ" if bright else "ㅓ")
+    contracted = _CONTRACTED.get(vowel(last))
     if contracted is None:
         return stem + "어"
     if stem.endswith("푸"):
         return stem[:-1] + "퍼"
-    return stem[:-1] + _compose(_initial(last), _VOWEL[contracted], 0)
-
-
-def _is_syllable(c: str) -> bool:
-    return "가" <= c <= "힣"
-
-
-def _final(c: str) -> int:
-    return (ord(c) - _BASE) % _FINALS if _is_syllable(c) else 0
-
-
-def _vowel(c: str) -> int:
-    return (ord(c) - _BASE) // _FINALS % _VOWELS
-
-
-def _initial(c: str) -> int:
-    return (ord(c) - _BASE) // _FINALS // _VOWELS
-
-
-def _with_final(c: str, final: int) -> str:
-    return _compose(_initial(c), _vowel(c), final)
-
-
-def _compose(initial: int, vowel: int, final: int) -> str:
-    return chr(_BASE + (initial * _VOWELS + vowel) * _FINALS + final)
+    return stem[:-1] + compose(initial(last), contracted)

@@ -10,13 +10,12 @@ import re
 from collections.abc import Iterable
 
 from model.dialogue import SpeechLevel
+from model.hangul import final
 
 _SENTENCE = re.compile(r"[.!?~…\n]+")
 _TAIL = re.compile(r"[^가-힣]+$")
 _POLITE = re.compile(r"(?:요|죠|십시오|[세해네어아]용|[세해네어아거에]여)$")
 _POLITE_NOT = re.compile(r"(?:필요|중요)$")
-# Index of the final consonant ㅂ in a composed syllable (Unicode Standard, section 3.12).
-_FINAL_BIEUP = 17
 # Single last syllables that end casual sentences: plain endings (-다, -니, -자), contracted verbs (봐, 줘, 켜), and
 # connectives and nominalisers left hanging (-고, -서, -면, -음).
 _CASUAL = re.compile(
@@ -41,8 +40,7 @@ def _is_formal(tail: str) -> bool:
     """합니다, 합니까: the syllable before ends in ㅂ, unlike in 아니다 and 그러니까."""
     if not tail.endswith(("니다", "니까")) or len(tail) < 3:
         return False
-    final = (ord(tail[-3]) - ord("가")) % 28
-    return final == _FINAL_BIEUP
+    return final(tail[-3]) == "ㅂ"
 
 
 def speech_level_of(text: str) -> SpeechLevel | None:

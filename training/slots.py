@@ -15,10 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from model.dialogue import Role, Turn
+from model.hangul import final
 from training.examples import Dialogue
 
 VALUES: Mapping[str, Sequence[str]] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
-_BASE, _FINALS, _RIEUL = 0xAC00, 28, 8
 _PARTICLE = (
     "(?:은|는|이|가|을|를|도|만|의|에|에서|에게|한테|와|과|랑|이랑|하고|로|으로|까지|부터|보다|처럼|요|이요|예요|이에요|이야|야|다"
     "|이다|죠|이죠|라고|이라고|라서|이라서|인데|이고|고|씨|님|네|살|였어|이었어|였어요|이었어요|입니다|이라|라|이네|네요|이네요)?"
@@ -27,8 +27,8 @@ _PARTICLE = (
 
 def ending(word: str) -> str:
     """What particles depend on: whether the last syllable is open, closed by ㄹ, or closed otherwise."""
-    final = (ord(word[-1]) - _BASE) % _FINALS
-    return "open" if final == 0 else "ㄹ" if final == _RIEUL else "closed"
+    last = final(word[-1])
+    return "open" if not last else "ㄹ" if last == "ㄹ" else "closed"
 
 
 def with_other_values(dialogue: Dialogue, rng: random.Random) -> Dialogue | None:

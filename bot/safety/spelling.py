@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from model.hangul import INITIALS, compose, final, vowel, with_final
 from model.text import visible_text
 
 # What is judged of a text: as much as the longest message that is answered (bot/conversation.py).
 MAX_CHARACTERS = 4000
 # Letters that show nothing though Unicode calls them visible: joiner, Hangul fillers, braille blank.
 _BLANKS = dict.fromkeys([0x200D, 0x115F, 0x1160, 0x3164, 0xFFA0, 0x2800])
-_INITIALS = "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ"
-_FINALS = "\0ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ"
 # NFKC would make letters that stand alone into other ones than a keyboard has.
 _NOT_JAMO = re.compile(r"[^ㄱ-ㆎ]+")
-_LOOSE = re.compile(f"([{_INITIALS}])([ㅏ-ㅣ])")
+_LOOSE = re.compile(f"([{INITIALS}])([ㅏ-ㅣ])")
 # ㅋ and ㅎ after a syllable are laughter.
 _LOOSE_FINAL = re.compile(r"([가-힣])([ㄱㄴㄷㄹㅁㅂㅅㅇㅆㅈ])(?![ㅏ-ㅣ])")
 _DRAWN_OUT = re.compile(r"([가-힣])([아-잏]+)")
@@ -42,7 +41,7 @@ def squeeze(folded: str) -> str:
     """
     spelled = _EIGHTEEN.sub("시발", _EIGHT.sub(r"\g<1>발", folded))
     words = _RUN.sub(r"\1", _FILLED.sub("", " ".join(_joined(_BREAK.split(spelled)))))
-    whole = _LOOSE_FINAL.sub(_with_final, _LOOSE.sub(_composed, words))
+    whole = _LOOSE_FINAL.sub(_closed, _LOOSE.sub(_composed, words))
     return _RUN.sub(r"\1", _DRAWN_OUT.sub(_with_vowel, whole))
 
 
@@ -60,28 +59,19 @@ def _joined(words: list[str]) -> list[str]:
 
 
 def _composed(match: re.Match[str]) -> str:
-    """One syllable of an initial and a vowel (Unicode Standard, section 3.12)."""
-    return chr(0xAC00 + (_INITIALS.index(match[1]) * 21 + ord(match[2]) - ord("ㅏ")) * 28)
+    """One syllable of an initial and a vowel."""
+    return compose(match[1], match[2])
 
 
-def _with_final(match: re.Match[str]) -> str:
+def _closed(match: re.Match[str]) -> str:
     """A syllable takes the loose consonant behind it as its final."""
-    syllable, final = match[1], match[2]
-    return match[0] if _final(syllable) else chr(ord(syllable) + _FINALS.index(final))
+    return match[0] if final(match[1]) else with_final(match[1], match[2])
 
 
 def _with_vowel(match: re.Match[str]) -> str:
     """바아알 to 발: syllables without an initial sound that repeat the vowel before them."""
     said = match[1]
     for drawn in match[2]:
-        repeats = not _final(said[-1]) and _vowel(said[-1]) == _vowel(drawn)
-        said = said[:-1] + chr(ord(said[-1]) + _final(drawn)) if repeats else said + drawn
+        repeats = not final(said[-1]) and vowel(said[-1]) == vowel(drawn)
+        said = said[:-1] + with_final(said[-1], final(drawn)) if repeats else said + drawn
     return said
-
-
-def _final(syllable: str) -> int:
-    return (ord(syllable) - 0xAC00) % 28
-
-
-def _vowel(syllable: str) -> int:
-    return (ord(syllable) - 0xAC00) // 28 % 21

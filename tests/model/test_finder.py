@@ -256,17 +256,18 @@ def test_who_judges_is_told_how_each_candidate_was_found() -> None:
 def test_a_fact_is_compared_with_what_fits(sensible: float, first: str) -> None:
     persona = ("내 이름은 유희다.", "나는 산다.")
     own = replace(NAME, persona=frozenset(persona))
-    judge = Judge({"비밀이에요.": Fit(sensible, sensible)})
+    told = "제 이름은 유희예요."
+    judge = Judge({"비밀이에요.": Fit(sensible, sensible), told: Fit(0.5, 0.5)})
     best, second, *_ = finder(own, reranker=judge).nearest(asked("이름이 뭐예요?", persona=persona), 9)
     assert best.text == first
-    assert {best.text, second.text} == {"비밀이에요.", "제 이름은 유희예요."}
+    assert {best.text, second.text} == {"비밀이에요.", told}
     (candidates,) = judge.asked
-    assert Source.PERSONA not in {match.source for match in candidates}
+    assert [(match.text, match.said) for match in candidates if match.source is Source.PERSONA] == [(told, persona[0])]
 
 
 @pytest.mark.parametrize("known", [True, False])
 def test_where_facts_alone_can_tell_no_listening_line_evades(known: bool) -> None:
-    judge = Judge({})
+    judge = Judge({"제 이름은 유희예요.": Fit(0.9, 0.9)})
     own = entry("뭐 좋아해요?", "떡볶이요!", persona=FACTS)
     lookup = finder(FOOD, own, reranker=judge) if known else finder(FOOD, reranker=judge)
     best, *_ = lookup.nearest(asked("이름이 뭐예요?", persona=FACTS), 5)
