@@ -3,7 +3,7 @@
 Reflective listening (Rogers 1951; in a program first by ELIZA, Weizenbaum 1966): a general reply becomes one about this
 very line when the end of the line stands before it. Korean ends a sentence with its verb, and whatever precedes may be
 left out, so the last words say the most and are a sentence by themselves. Only endings that turn into -군요 (-구나)
-without knowing the verb are read: the past, 있다 and the like, common adjectives, nouns with the copula, intentions.
+without a dictionary are read: the past, nouns with the copula, intentions, the present where adjectives can be told.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 
 from model.dialogue import SpeechLevel
-from model.hangul import final
+from model.hangul import final, with_final
 from model.text import clean_text
 
 _MOST_CHARACTERS = 18
@@ -30,7 +30,7 @@ _ADJECTIVES = {
     "좋아": "좋", "많아": "많", "싫어": "싫", "같아": "같", "힘들어": "힘들", "아파": "아프", "바빠": "바쁘",
     "슬퍼": "슬프", "고파": "고프", "예뻐": "예쁘", "기뻐": "기쁘", "나빠": "나쁘", "무서워": "무섭", "어려워": "어렵",
     "귀여워": "귀엽", "추워": "춥", "더워": "덥", "외로워": "외롭", "아쉬워": "아쉽", "부러워": "부럽",
-    "그리워": "그립", "반가워": "반갑", "고마워": "고맙", "지루해": "지루하", "졸려": "졸리", "떨려": "떨리는",
+    "그리워": "그립", "반가워": "반갑", "고마워": "고맙", "지루해": "지루하", "졸려": "졸리",
     "설레": "설레는",
 }  # fmt: skip
 _FEELING = re.compile(
@@ -39,6 +39,23 @@ _FEELING = re.compile(
     "(?:해요|해|하네요|하네|하다|합니다|함)$"
 )
 _ADJECTIVE = re.compile(rf"({'|'.join(_ADJECTIVES)})(?:요)?$")
+# The present of verbs: where the ending is theirs alone, and of common ones before -네, which nouns take as well.
+_VERBAL = re.compile("([가-힣]+)(?:는다|는데요|는데)$")
+_PLAIN = re.compile("([가-힣]+)다$")
+_BARE = re.compile(
+    "([가-힣]*(?:[가오주되자먹걷웃듣남넘뛰타찍받믿앉읽찾나보]|[아어]지|[걸들돌밀틀달풀열떨]리))(?:네요|네)$"
+)
+_INFORMAL = {
+    "와": "오", "가": "가", "다녀": "다니", "돼": "되", "자": "자", "먹어": "먹", "마셔": "마시", "살아": "사",
+    "놀아": "노", "들려": "들리", "걸려": "걸리", "떨려": "떨리", "내려": "내리", "올라": "오르", "줘": "주",
+    "져": "지", "웃어": "웃", "걸어": "걷", "읽어": "읽", "배워": "배우", "키워": "키우", "만들어": "만드", " 나": " 나",
+    " 울어": " 우",
+}  # fmt: skip
+_IS_INFORMAL = re.compile(rf"(?<!다)({'|'.join(_INFORMAL)})요$")
+_ADJECTIVE_STEM = re.compile(
+    "((?:[좋많싫같높낮깊짧길넓맑밝얕젊굵덥춥맵쉽짜]|괜찮|귀찮|하얗|빨갛|노랗|비싸|아프|바쁘|슬프|고프|예쁘|기쁘|나쁘|빠르"
+    "|다르|흐리|힘들|어렵|무겁|가볍|무섭|귀엽|아깝|부럽|아쉽|그립|외롭|고맙|반갑|즐겁|더럽|가깝|시끄럽))(?:네요|네|더라고요|더라구요|더라)$"
+)
 _NOUN = re.compile(r"([가-힣])(?:이에요|예요|입니다|(?<![보쌓줄먹움죽꼬높녹끓속썩붙덮직설덕짝들늘숙모절])(?:임|이다))$")
 _GOING_ON = re.compile(r"(중)(?:이에요|이야|임|입니다)?$")
 _MEANS_TO = re.compile(r"([가-힣])(?:려고|려구)(?:요|해요|해)?$")
@@ -105,7 +122,20 @@ def _turned(body: str, level: SpeechLevel) -> str | None:
         return body[: found.start()] + _ADJECTIVES[found[1]] + plain
     if found := _NOUN.search(body):
         return body[: found.end(1)] + ("이" if final(found[1]) else "") + plain
-    return _of_past(body, plain)
+    return _of_past(body, plain) or _of_present(body, plain, verbal)
+
+
+def _of_present(body: str, plain: str, verbal: str) -> str | None:
+    """Where the ending shows the stem, and that it is a verb's or an adjective's."""
+    if found := _ADJECTIVE_STEM.search(body):
+        return body[: found.end(1)] + plain
+    if found := _VERBAL.search(body) or _BARE.search(body):
+        return body[: found.end(1)] + verbal
+    if found := _IS_INFORMAL.search(body):
+        return body[: found.start()] + _INFORMAL[found[1]] + verbal
+    if (found := _PLAIN.search(body)) and final(found[1][-1]) == "ㄴ" and found[1][-1] not in "인안":
+        return body[: found.end(1) - 1] + with_final(found[1][-1], "") + verbal
+    return None
 
 
 def _of_past(body: str, plain: str) -> str | None:

@@ -37,6 +37,13 @@ def test_the_past_and_what_is_like_it_is_said_back(said: str, polite: str, casua
         ("주말에 산에 가 보려고요", "주말에 산에 가 보려는군요"),
         ("창밖 구경하는중ㅋㅋ", "창밖 구경하는중이군요"),
         ("내년에 유학 신청할 거예요", "내년에 유학 신청할 거군요"),
+        ("비가 하루 종일 오네요", "비가 하루 종일 오는군요"),
+        ("점심 메뉴가 늘 어렵더라고요", "점심 메뉴가 늘 어렵군요"),
+        ("우리 소 한마리가 밥을 안 먹는다", "소 한마리가 밥을 안 먹는군요"),
+        ("이번 방학엔 진짜 갓생 산다", "이번 방학엔 진짜 갓생 사는군요"),
+        ("본인은 햄스터를 키우고 싶다고 하는데", "햄스터를 키우고 싶다고 하는군요"),
+        ("손자가 주말마다 와요", "손자가 주말마다 오는군요"),
+        ("옆집에서 좋은 냄새가 나요", "옆집에서 좋은 냄새가 나는군요"),
     ],
 )
 def test_other_endings_that_need_no_stem(said: str, back: str) -> None:
@@ -59,6 +66,10 @@ def test_other_endings_that_need_no_stem(said: str, back: str) -> None:
         "오늘 모의고사 또 4등급",
         "꽃이 예쁘게 보이네요",
         "이불이 잔뜩 쌓임",
+        "그래도 대단하지 않나요",
+        "텃밭에서 상추 뜯다가요",
+        "벌써 스무 해네요",
+        "집에서 나가는 게 제일 낫지 않을까 하는 생각이",
     ],
 )
 def test_questions_guesses_and_what_cannot_be_turned_are_not_said_back(said: str) -> None:
