@@ -10,9 +10,13 @@ import torch
 from model import checkpoint as checkpoints
 from model.chat_format import FORMATS, get_format, new_tokens
 from model.checkpoint import Checkpoint
+from model.e5_weights import E5Weights
 from model.gpt2 import Shape, fit_vocabulary, new_model
 from model.manifest import Manifest
+from model.reranker import UpperLayers
 from model.tokenizer import train_tokenizer
+from tests.model.e5_file import tiny_weights
+from tests.model.tiny_reranker import upper_of
 
 TEXTS = (
     "오늘 점심 뭐 먹을까요? 떡볶이 어때요?",
@@ -52,3 +56,15 @@ def tiny_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def tiny_folder(tiny_folders: dict[str, Path]) -> Path:
     """The tiny checkpoint of the default format."""
     return tiny_folders["malbeot"]
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> E5Weights:
+    """Of a tiny encoder."""
+    return tiny_weights(tmp_path_factory.mktemp("e5") / "tiny.bin")
+
+
+@pytest.fixture(scope="session")
+def upper(weights: E5Weights) -> UpperLayers:
+    """Not to be handed to a Reranker either."""
+    return upper_of(weights)

@@ -13,7 +13,7 @@ from model.finder import CHARACTERS, VECTORS_NEAR, Finder
 from model.listener import GENERAL
 from model.retriever import Fit
 from tests.model.embedders import BigramEmbedder, identity_ranker, stored_lines
-from tests.model.test_finder import (
+from tests.model.finders import (
     FACTS,
     PETS,
     Judge,

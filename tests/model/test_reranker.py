@@ -20,49 +20,19 @@ from model.reranker import (
     UpperLayers,
     features,
     laid_out,
-    untrained,
 )
 from model.retriever import Match
 from tests.model.builders import user_last
-from tests.model.e5_file import EPSILON, HEADS, HIDDEN, INTERMEDIATE, PIECES, POSITIONS, tiny_weights
+from tests.model.e5_file import EPSILON, HEADS, HIDDEN, INTERMEDIATE, PIECES, POSITIONS
+from tests.model.tiny_reranker import CONTEXT, MATCHES, far_apart, fits, upper_of
 
 TEXTS = ("밥 국", "", "물", "면빵떡차술꽃비눈해달", "별!", "산강집?" * 30)
-CONTEXT = DialogueContext((), user_last("산에 비", "달", "밥 국"))
-MATCHES = (
-    Match("꽃", 0.9, Source.RETRIEVER, "빵 떡", deep=True),
-    Match("물 술", 0.4, Source.LISTENER, "밥국"),
-    Match("별 해", 0.2, Source.LISTENER, "집!", general=True),
-    Match("길 말", 0.2),
-)
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> E5Weights:
-    """Of a tiny encoder."""
-    return tiny_weights(tmp_path_factory.mktemp("e5") / "tiny.bin")
 
 
 @pytest.fixture(scope="module")
 def lower(weights: E5Weights) -> LowerLayers:
     """Not to be handed to a Reranker, which packs what it is given."""
     return LowerLayers(weights)
-
-
-def upper_of(weights: E5Weights, seed: int = 0) -> UpperLayers:
-    """Upper layers whose answers differ from reply to reply."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        upper = untrained(weights).eval()
-        with torch.no_grad():
-            upper.answers.weight.mul_(15)
-            upper.kinds.weight.mul_(50)
-    return upper
-
-
-@pytest.fixture(scope="module")
-def upper(weights: E5Weights) -> UpperLayers:
-    """Not to be handed to a Reranker either."""
-    return upper_of(weights)
 
 
 def reference(weights: E5Weights) -> BertModel:
@@ -152,10 +122,6 @@ def logits_of(
 TALK, PAIRS = ("밥 국", "달"), (("빵 떡", "꽃"), ("밥국", "물 술 차"), ("", "별 해"))
 
 
-def far_apart(first: Tensor, second: Tensor) -> bool:
-    return float((first - second).abs().max()) > 0.05
-
-
 def test_a_candidates_logits_do_not_depend_on_the_others(upper: UpperLayers, lower: LowerLayers) -> None:
     together = logits_of(upper, lower, TALK, PAIRS)
     assert together.shape == (3, 2)
@@ -227,10 +193,6 @@ def test_features_tell_how_a_candidate_was_found(match: Match, turns: int, expec
     context = DialogueContext((), user_last(*["밥"] * turns))
     assert features(context, match) == expected
     assert len(expected) == FEATURES
-
-
-def fits(reranker: Reranker, context: DialogueContext, matches: Sequence[Match]) -> Tensor:
-    return torch.tensor([[fit.sensible, fit.specific] for fit in reranker.fits(context, matches)])
 
 
 def expected_chances(upper: UpperLayers, lower: LowerLayers) -> Tensor:

@@ -21,21 +21,9 @@ from model.reranker import (
     to_stored,
     untrained,
 )
-from tests.model.e5_file import HIDDEN, LAYERS, tiny_weights
+from tests.model.e5_file import HIDDEN, LAYERS
 from tests.model.embedders import WAYS_TO_DAMAGE, damaged
-from tests.model.test_reranker import CONTEXT, MATCHES, far_apart, fits, upper_of
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> E5Weights:
-    """Of a tiny encoder."""
-    return tiny_weights(tmp_path_factory.mktemp("e5") / "tiny.bin")
-
-
-@pytest.fixture(scope="module")
-def upper(weights: E5Weights) -> UpperLayers:
-    """Not to be handed to a Reranker, which packs what it is given."""
-    return upper_of(weights)
+from tests.model.tiny_reranker import CONTEXT, MATCHES, far_apart, fits, upper_of
 
 
 def test_stored_weights_come_back_rounded(upper: UpperLayers) -> None:
