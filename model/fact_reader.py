@@ -8,7 +8,6 @@ low-rank map) tells which fact answers the question.
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,16 +16,11 @@ from numpy.typing import NDArray
 
 from model.dialogue import DialogueContext
 from model.line_vectors import LineVectors, read_arrays
+from model.lines import is_question
 
 Array = NDArray[np.float32]
 FACT_READER = Path(__file__).resolve().parent / "retrieval" / "fact_reader.npz"
 NAMES = ("hidden", "hidden.bias", "asks", "asks.bias", "scale", "down", "up", "fit.bias")
-
-
-# What every question has: a question mark, an interrogative, or an interrogative ending.
-_QUESTION = re.compile(
-    r"\?|뭐|무슨|어디|누구|언제|몇|얼마|어떻|어때|어느|왜|(?:까|니|냐|나요|지|죠|가요|세요|줘|줘요|주라)[ㅋㅎ.!~ ]*$"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +52,7 @@ class FactReader:
 
     def asked(self, context: DialogueContext) -> Asked | None:
         """The fact that would answer the newest turn best, however badly; None where nothing is asked or known."""
-        if not context.persona or not context.turns or not _QUESTION.search(context.turns[-1].text):
+        if not context.persona or not context.turns or not is_question(context.turns[-1].text):
             return None
         question, *facts = self._vectors.of([context.turns[-1].text, *context.persona])
         hidden = np.maximum(question @ self._weights["hidden"] + self._weights["hidden.bias"], 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,11 @@ from pathlib import Path
 from model.dialogue import Role, SpeechLevel, Turn
 from model.speech_level import speech_level_of
 from model.text import clean_text
+
+# What every question has: a question mark, an interrogative, or an interrogative ending.
+_QUESTION = re.compile(
+    r"\?|뭐|무슨|어디|누구|언제|몇|얼마|어떻|어때|어느|왜|(?:까|니|냐|나요|지|죠|가요|세요|줘|줘요|주라)[ㅋㅎ.!~ ]*$"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,11 @@ def load_entries(folder: Path, may_open: Callable[[str], bool] = lambda opening:
 def normalise(text: str) -> str:
     """Text without what people leave out or double at will: case, spaces, punctuation, ㅋㅋ and ㅠㅠ."""
     return "".join(c for c in clean_text(text).casefold() if c.isalnum() and not "ㄱ" <= c <= "ㅣ")
+
+
+def is_question(text: str) -> bool:
+    """Whether it may ask something: a guess by its letters, rather once too often."""
+    return bool(_QUESTION.search(text))
 
 
 def has_words(turns: Sequence[Turn]) -> bool:

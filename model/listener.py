@@ -15,13 +15,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from model.choice import choice
 from model.dialogue import DialogueContext, Role, SpeechLevel
 from model.line_vectors import LineVectors
-from model.lines import earlier_line, has_words, normalise, previous_reply
+from model.lines import earlier_line, has_words, is_question, normalise, previous_reply
 from model.reflection import reflected, sentences, with_reflection
 
 GENERAL = "아무 이야기"
 ALWAYS = "어떤 말이든"
+ASKED = "어떤 물음이든"
+CHOICE = "둘 중 하나를 고름"
+_SPECIAL = (GENERAL, ALWAYS, ASKED)
 # Examples of a class that have to be near together, so that a single odd one decides nothing.
 _NEAREST = 3
 # Turns of the bot between two lines that fit anything.
@@ -75,9 +79,10 @@ class Listener:
     """The classes, ready to be compared with what was said."""
 
     def __init__(self, classes: Sequence[ListeningClass], vectors: LineVectors) -> None:
-        self._classes = [each for each in classes if each.topic not in (GENERAL, ALWAYS)]
+        self._classes = [each for each in classes if each.topic not in _SPECIAL]
         self._general = {each.act: (each, vectors.of(each.said)) for each in classes if each.topic == GENERAL}
         self._always = [(each, vectors.of(each.said)) for each in classes if each.topic == ALWAYS]
+        self._asked = [(each, vectors.of(each.said)) for each in classes if each.topic == ASKED]
         always = (text for each, _ in self._always for replies in each.replies.values() for text in replies)
         self._always_ends = tuple(_end(text) for text in always)
         self._vectors = vectors
@@ -118,14 +123,18 @@ class Listener:
         """A reply to each of `acts` that has one not said yet, in their order, and one of each class of `ALWAYS`.
 
         What was said is said back before it where that can be done and was not done just before. None of `ALWAYS` where
-        one was among the bot's newest turns: who is told to go on each time is not listened to.
+        one was among the bot's newest turns: who is told to go on each time is not listened to. To a question those of
+        `ASKED` take their place, and one that chooses where it asks to choose.
         """
         if not has_words(context.turns):
             return []
-        newest = self._vectors.of([context.turns[-1].text])[0]
+        text = context.turns[-1].text
+        newest = self._vectors.of([text])[0]
         lately = [turn.text for turn in context.turns if turn.role is Role.BOT][-_BETWEEN:]
-        tired = self._always_ends if any(normalise(text).endswith(self._always_ends) for text in lately) else ()
-        always = [] if tired else self._always
+        tired = self._always_ends if any(normalise(line).endswith(self._always_ends) for line in lately) else ()
+        level = context.speech_level or SpeechLevel.HAEYO
+        asks = is_question(text) and reflected(text, level) is None
+        always = self._asked if asks else [] if tired else self._always
         back = _back(context)
         found = []
         for each, said in [*(self._general[act] for act in acts if act in self._general), *always]:
@@ -135,7 +144,8 @@ class Listener:
                 nearness = float(best.mean()) if len(best) else 0.0
                 whole = with_reflection(back, reply) if back is not None else None
                 found.append(Heard(each.name, whole or reply, nearness, each.act, said_back=whole is not None))
-        return found
+        chosen = choice(text, level) if asks else None
+        return found if chosen is None else [*found, Heard(CHOICE, chosen, 1.0, CHOICE, said_back=True)]
 
 
 def _back(context: DialogueContext) -> str | None:

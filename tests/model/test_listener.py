@@ -8,7 +8,7 @@ import pytest
 
 from model.dialogue import DialogueContext, SpeechLevel
 from model.line_vectors import LineVectors
-from model.listener import ALWAYS, GENERAL, Heard, Listener, ListeningClass, load_listening
+from model.listener import ALWAYS, ASKED, CHOICE, GENERAL, Heard, Listener, ListeningClass, load_listening
 from tests.model.builders import user_last
 from tests.model.embedders import BigramEmbedder, FixedEmbedder, no_lines
 
@@ -149,9 +149,9 @@ def test_acts_without_a_general_class_or_a_reply_left_have_no_line() -> None:
     assert in_general(asked("우리 강아지 귀여워"), "proud", "unheard of") == []
     assert in_general(asked("우리 강아지 귀여워")) == []
     assert in_general(asked("내일 산에 가", level=BANMAL), "regrets", "plans") == ["좋은 계획이네."]
-    again = asked("내일 산에 가요", "잘 다녀오세요!", "모레도 가요")
+    again = asked("내일 산에 가요", "잘 다녀오세요!", "모레도 갈래요")
     assert in_general(again, "plans") == ["좋은 계획이네요."]
-    both = asked("내일 산에 가요", "잘 다녀오세요!", "모레도 가요", avoid=("좋은 계획이네요",))
+    both = asked("내일 산에 가요", "잘 다녀오세요!", "모레도 갈래요", avoid=("좋은 계획이네요",))
     assert in_general(both, "plans", "regrets") == ["그럴 때가 있죠."]
 
 
@@ -206,6 +206,28 @@ def test_a_general_line_is_not_said_again_behind_other_words() -> None:
     anything = ListeningClass(ALWAYS, "go on", (), {HAEYO: ("계속해 주세요.", "더 들려주세요.")})
     tired = asked("다람쥐도 봤어요", "다람쥐도 봤군요. 더 들려주세요.", "진짜 작더라")
     assert listener(anything).in_general(tired, []) == []
+
+
+ANY_QUESTION = ListeningClass(ASKED, "agrees", (), {HAEYO: ("그럼요, 그럴 만해요.",), BANMAL: ("그럼, 그럴 만하지.",)})
+
+
+def test_questions_have_lines_of_their_own_instead_of_being_told_to_go_on() -> None:
+    anything = ListeningClass(ALWAYS, "go on", (), {HAEYO: ("더 들려주세요.",)})
+    ears = listener(anything, ANY_QUESTION, PETS)
+    assert [each.reply for each in ears.in_general(asked("제가 너무한 거 아니죠?"), [])] == ["그럼요, 그럴 만해요."]
+    assert [each.reply for each in ears.in_general(asked("오늘은 집에 있을래요"), [])] == ["더 들려주세요."]
+    # Ends like a question, and is none.
+    (told,) = ears.in_general(asked("어제 산에 다녀왔죠"), [])
+    assert told.reply == "어제 산에 다녀왔군요. 더 들려주세요."
+    assert ears.heard(asked("제가 너무한 거 아니죠?"), 5)[0].name == "pets/proud"
+
+
+def test_asked_to_choose_it_chooses() -> None:
+    *_, chosen = listener(ANY_QUESTION).in_general(asked("회색이랑 자주색 중에 뭐가 나을까요?"), [])
+    assert chosen.name == CHOICE
+    assert ("회색" in chosen.reply) != ("자주색" in chosen.reply)
+    (only,) = listener(ANY_QUESTION).in_general(asked("회색이 나을까요?"), [])
+    assert only.name == f"{ASKED}/agrees"
 
 
 def test_what_fits_in_general_is_not_heard_as_a_topic() -> None:
