@@ -138,7 +138,7 @@ class Finder:
     def _reranked(self, matches: Sequence[Match], context: DialogueContext) -> list[Match]:
         assert self._reranker is not None
         fits = self._reranker.fits(context, matches)
-        return [replace(match, confidence=_worth(fit)) for match, fit in zip(matches, fits, strict=True)]
+        return [replace(match, confidence=worth(fit)) for match, fit in zip(matches, fits, strict=True)]
 
     def _by_nearness(self, matches: Sequence[Match]) -> list[Match]:
         # The reader of facts tells a chance already, and is believed.
@@ -169,7 +169,8 @@ class Finder:
         return Match(said, asked.chance, Source.PERSONA, asked.fact)
 
 
-def _worth(fit: Fit) -> float:
+def worth(fit: Fit) -> float:
+    """What candidates are compared by: the chance that one fits, and some more for what is about this very line."""
     return (1 - _SPECIFIC_SHARE) * fit.sensible + _SPECIFIC_SHARE * fit.specific
 
 
