@@ -51,8 +51,10 @@ LISTENING_NEAR = Curve(slope=10.0, middle=0.49)
 MAYBE_ASKED, SURELY_ASKED = 0.15, 0.5
 # What the reranker reads: each candidate costs about as much as the conversation itself.
 _NEAR_DIALOGUES, _CLASSES, _ACTS = 7, 6, 5
-# Of two replies that fit as well, the one about this very line.
-_SPECIFIC_SHARE = 0.45
+# Of two replies that fit as well, the one about this very line; more so at an opening, where more of these are found.
+_SPECIFIC_AT_OPENING, _SPECIFIC_LATER = 0.6, 0.3
+# Who is only asked to go on learns little of who listens.
+_ASKING_ON_SHARE = 0.8
 
 
 class Reranker(Protocol):
@@ -130,7 +132,14 @@ class Finder:
         if self._acts is not None and self._reranker is not None:
             general = self._listener.in_general(context, self._acts.acts(context, _ACTS))
             matches += [
-                Match(each.reply, each.nearness, Source.LISTENER, each.said, general=not each.said_back)
+                Match(
+                    each.reply,
+                    each.nearness,
+                    Source.LISTENER,
+                    each.said,
+                    general=not each.said_back,
+                    asks_on=each.asks_on,
+                )
                 for each in general
             ]
         return matches
@@ -138,7 +147,7 @@ class Finder:
     def _reranked(self, matches: Sequence[Match], context: DialogueContext) -> list[Match]:
         assert self._reranker is not None
         fits = self._reranker.fits(context, matches)
-        return [replace(match, confidence=worth(fit)) for match, fit in zip(matches, fits, strict=True)]
+        return [replace(match, confidence=worth(fit, match, context)) for match, fit in zip(matches, fits, strict=True)]
 
     def _by_nearness(self, matches: Sequence[Match]) -> list[Match]:
         # The reader of facts tells a chance already, and is believed.
@@ -169,9 +178,11 @@ class Finder:
         return Match(said, asked.chance, Source.PERSONA, asked.fact)
 
 
-def worth(fit: Fit) -> float:
+def worth(fit: Fit, match: Match, context: DialogueContext) -> float:
     """What candidates are compared by: the chance that one fits, and some more for what is about this very line."""
-    return (1 - _SPECIFIC_SHARE) * fit.sensible + _SPECIFIC_SHARE * fit.specific
+    share = _SPECIFIC_LATER if len(context.turns) > 1 else _SPECIFIC_AT_OPENING
+    found = (1 - share) * fit.sensible + share * fit.specific
+    return _ASKING_ON_SHARE * found if match.asks_on else found
 
 
 def _denies(text: str, context: DialogueContext) -> bool:

@@ -52,7 +52,7 @@ class Heard:
     """A class that was recognised: `nearness` is the mean cosine to its nearest examples; the reply is one of its.
 
     `said`: what it answers, in words: topic and act with the nearest example, of a general one the act alone.
-    `said_back`: whether the reply begins with what it answers.
+    `said_back`: whether the reply begins with what it answers; `asks_on`: whether, but for that, it fits anything told.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Heard:
     nearness: float
     said: str
     said_back: bool = False
+    asks_on: bool = False
 
 
 def load_listening(folder: Path) -> list[ListeningClass]:
@@ -123,8 +124,8 @@ class Listener:
         """A reply to each of `acts` that has one not said yet, in their order, and one of each class of `ALWAYS`.
 
         What was said is said back before it where that can be done and was not done just before. None of `ALWAYS` where
-        one was among the bot's newest turns: who is told to go on each time is not listened to. To a question those of
-        `ASKED` take their place, and one that chooses where it asks to choose.
+        one was among the bot's newest turns: who is told to go on each time is not listened to. Before them,
+        to a question, one of each of `ASKED`; last, where it asks to choose, a choice.
         """
         if not has_words(context.turns):
             return []
@@ -134,7 +135,7 @@ class Listener:
         tired = self._always_ends if any(normalise(line).endswith(self._always_ends) for line in lately) else ()
         level = context.speech_level or SpeechLevel.HAEYO
         asks = is_question(text) and reflected(text, level) is None
-        always = self._asked if asks else [] if tired else self._always
+        always = [*(self._asked if asks else []), *([] if tired else self._always)]
         back = _back(context)
         found = []
         for each, said in [*(self._general[act] for act in acts if act in self._general), *always]:
@@ -143,7 +144,9 @@ class Listener:
                 best = np.sort(said @ newest)[-_NEAREST:]
                 nearness = float(best.mean()) if len(best) else 0.0
                 whole = with_reflection(back, reply) if back is not None else None
-                found.append(Heard(each.name, whole or reply, nearness, each.act, said_back=whole is not None))
+                found.append(
+                    Heard(each.name, whole or reply, nearness, each.act, whole is not None, each.topic == ALWAYS)
+                )
         chosen = choice(text, level) if asks else None
         return found if chosen is None else [*found, Heard(CHOICE, chosen, 1.0, CHOICE, said_back=True)]
 

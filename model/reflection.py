@@ -22,12 +22,12 @@ _ENDING = (
     r"|더라고|더라구|더라|더군요|지 뭐예요|지 뭐야|어용|어여)?$"
 )
 # The past: any syllable with the final ㅆ, but not 겠 (a guess). 없다 and such adjectives end likewise.
-_LIKE_PAST = "없좋많싫같높낮깊"
+_LIKE_PAST = "없좋많싫높낮깊"
 _WISH = re.compile("(고 싶)(?:어요|어|습니다|다|네요|네|거든요|거든|음|은데요|은데|더라고요|더라)$")
 _GUESS = "겠"
 # Adjectives by what people write, since only a verb's stem takes -는군요.
 _ADJECTIVES = {
-    "좋아": "좋", "많아": "많", "싫어": "싫", "같아": "같", "힘들어": "힘들", "아파": "아프", "바빠": "바쁘",
+    "좋아": "좋", "많아": "많", "싫어": "싫", "힘들어": "힘들", "아파": "아프", "바빠": "바쁘",
     "슬퍼": "슬프", "고파": "고프", "예뻐": "예쁘", "기뻐": "기쁘", "나빠": "나쁘", "무서워": "무섭", "어려워": "어렵",
     "귀여워": "귀엽", "추워": "춥", "더워": "덥", "외로워": "외롭", "아쉬워": "아쉽", "부러워": "부럽",
     "그리워": "그립", "반가워": "반갑", "고마워": "고맙", "지루해": "지루하", "졸려": "졸리",
@@ -53,7 +53,7 @@ _INFORMAL = {
 }  # fmt: skip
 _IS_INFORMAL = re.compile(rf"(?<!다)({'|'.join(_INFORMAL)})요$")
 _ADJECTIVE_STEM = re.compile(
-    "((?:[좋많싫같높낮깊짧길넓맑밝얕젊굵덥춥맵쉽짜]|괜찮|귀찮|하얗|빨갛|노랗|비싸|아프|바쁘|슬프|고프|예쁘|기쁘|나쁘|빠르"
+    "((?:[좋많싫높낮깊짧길넓맑밝얕젊굵덥춥맵쉽짜]|괜찮|귀찮|하얗|빨갛|노랗|비싸|아프|바쁘|슬프|고프|예쁘|기쁘|나쁘|빠르"
     "|다르|흐리|힘들|어렵|무겁|가볍|무섭|귀엽|아깝|부럽|아쉽|그립|외롭|고맙|반갑|즐겁|더럽|가깝|시끄럽))(?:네요|네|더라고요|더라구요|더라)$"
 )
 _NOUN = re.compile(r"([가-힣])(?:이에요|예요|입니다|(?<![보쌓줄먹움죽꼬높녹끓속썩붙덮직설덕짝들늘숙모절])(?:임|이다))$")
@@ -81,13 +81,17 @@ _LEANS = re.compile(
     "^(?:때|때문|것|거|게|지|채|적|줄|수|데|김|동안|만에|중에|개|번|명|살|쪽|분|시|원|년|월|일|달|주|해|시간|군데|마리|잔|권|장"
     "|정도|만큼|대로)(?:[은는이가을를에도만]|부터|까지|째|이나|나|씩|에서|마다|정도|지나도록)*$"
 )
+_BOUND = re.compile("[안잘더덜첫맨꼭]")
 # Who speaks, and what joins lines: nothing is lost without them.
 _DROPPED = re.compile(
     "(?:나|저|나는|저는|난|전|내가|제가|내|제|우리|저희|근데|그런데|그래서|그리고|아니|와|아|헐|어제는|방금은|그냥|사실|일단)"
 )
 _ABOUT_US = re.compile(
-    "(?:나|저|내|제|날|절|너|넌|널|니|당신|말벗|봇)(?:한테|를|만|랑|보다|보고|에게|도|가|는|밖에|님|의)?"
+    "(?:나|저|내|제|날|절|너|넌|널|니|당신|말벗|봇)(?:한테|를|만|랑|보다|보고|에게|도|가|는|밖에|님|의)*"
+    "|우리[가-힣]+|[내제](?:돈|폰|방|차|거|꺼|건|집|옷|몸|책|자리|생일|친구|남친|여친)[가-힣]*"
 )
+# Words that were said of what stood before them: 하기로 한 사람, 내가 본 드라마.
+_SAID_OF = re.compile("(?:하기로|하는|하던|했던|되는|보는|보던|보고|먹은|찍은|받은|만든|같은)")
 
 
 def reflected(text: str, level: SpeechLevel) -> str | None:
@@ -158,9 +162,15 @@ def _last_words(words: list[str]) -> list[str]:
         if _ABOUT_US.fullmatch(word):
             break
         kept.insert(0, word)
-    while kept and _LEANS.search(kept[0]):
+    while kept and len(kept) < len(words) and _hangs(kept[0]):
         del kept[0]
     return kept
+
+
+def _hangs(word: str) -> bool:
+    """Whether a word means nothing, or something else, without the one before it; 한, 본 and 할 do."""
+    is_adnominal = len(word) == 1 and final(word) in ("ㄴ", "ㄹ") and not _BOUND.fullmatch(word)
+    return bool(is_adnominal or _LEANS.search(word) or _SAID_OF.fullmatch(word))
 
 
 def _ends_clause(word: str, following: list[str]) -> bool:

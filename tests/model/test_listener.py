@@ -211,10 +211,11 @@ def test_a_general_line_is_not_said_again_behind_other_words() -> None:
 ANY_QUESTION = ListeningClass(ASKED, "agrees", (), {HAEYO: ("그럼요, 그럴 만해요.",), BANMAL: ("그럼, 그럴 만하지.",)})
 
 
-def test_questions_have_lines_of_their_own_instead_of_being_told_to_go_on() -> None:
+def test_questions_have_lines_of_their_own_first() -> None:
     anything = ListeningClass(ALWAYS, "go on", (), {HAEYO: ("더 들려주세요.",)})
     ears = listener(anything, ANY_QUESTION, PETS)
-    assert [each.reply for each in ears.in_general(asked("제가 너무한 거 아니죠?"), [])] == ["그럼요, 그럴 만해요."]
+    heard = ears.in_general(asked("제가 너무한 거 아니죠?"), [])
+    assert [(each.reply, each.asks_on) for each in heard] == [("그럼요, 그럴 만해요.", False), ("더 들려주세요.", True)]
     assert [each.reply for each in ears.in_general(asked("오늘은 집에 있을래요"), [])] == ["더 들려주세요."]
     # Ends like a question, and is none.
     (told,) = ears.in_general(asked("어제 산에 다녀왔죠"), [])

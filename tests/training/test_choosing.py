@@ -37,10 +37,18 @@ def test_what_was_judged_of_a_conversation_is_put_together() -> None:
     first = judged((DIALOGUE, True, True), (GENERAL, False, False))
     second = judged((BACK, True, True), (DIALOGUE, False, False))
     other = judged((CLASS, True, False), said="밥 먹어요")
-    (_, together), (_, alone) = pools([first, other, second], judge)
+    nothing_to_choose = judged((FACT, False, False), said="뭐 먹어요?")
+    (_, together), (_, alone) = pools([first, nothing_to_choose, other, second], judge)
     assert [(each.match, each.sensible) for each in together] == [(DIALOGUE, True), (GENERAL, False), (BACK, True)]
     assert together[2].worth == 1 > together[0].worth
     assert [each.match for each in alone] == [CLASS]
+
+
+def test_what_only_asks_to_go_on_is_worth_less() -> None:
+    judge = Judge({GENERAL.text: Fit(0.8, 0.8)})
+    ((_, plain),) = pools([judged((GENERAL, True, False))], judge)
+    ((_, less),) = pools([judged((GENERAL, True, False))], judge, {"plans"})
+    assert less[0].worth < plain[0].worth
 
 
 def candidate(match: Match, sensible: bool, specific: bool, worth: float) -> Candidate:

@@ -132,7 +132,7 @@ def test_the_projects_own_are_whole() -> None:
     assert all(each.context.turns and each.context.turns[-1].text.strip() for each in found)
     matches = [match for each in found for match in each.matches]
     assert all(match.text.strip() and -1 <= match.confidence < 1.1 for match in matches)
-    assert {match.source for match in matches} == {Source.RETRIEVER, Source.LISTENER}
+    assert {match.source for match in matches} == {Source.RETRIEVER, Source.LISTENER, Source.PERSONA}
     # What is about this very line is sensible.
     told = [pair for each in found for pair in zip(each.sensible, each.specific, strict=True)]
     assert sum(specific and not sensible for sensible, specific in told) == 0
