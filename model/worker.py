@@ -16,7 +16,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO, cast
 
 from model.errors import BadCheckpoint
@@ -109,10 +108,7 @@ def _load(config: EngineConfig) -> tuple[Backend, Finder | None]:
 
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    # Side by side, as each takes about a second and waits for nothing of the other's.
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        reranker = beside.submit(load_reranker)
-        return backend, Finder.load(config.retriever, config.threads, reranker=reranker.result)
+    return backend, Finder.load(config.retriever, config.threads, reranker=load_reranker)
 
 
 if __name__ == "__main__":
