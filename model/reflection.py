@@ -65,6 +65,12 @@ _SENTENCE = re.compile(r"(?<=[.!?~…])\s+|\n")
 _NODS = re.compile(r"(?:군요|구나|그래요|그래|그랬어요|그랬어)[.!?~]*$")
 _TAIL = re.compile(r"(?:[^가-힣?]|(?<![가-힣])(?:허허|하하|대박|진짜|오늘)$)+$")
 _ASKED = re.compile(r"\?|왜|뭐|뭔|무슨|어디|누구|누가|언제|몇|어느|얼마|어떡|어떻|어떤")
+# What is no plain talk is not taken into the bot's mouth: quotations, code, rules, numbers; nor what is said of the bot
+# itself, nor a wish to be gone, which has answers of its own.
+_NOT_SAID_BACK = re.compile(
+    r"[\"“”'‘’`{}\[\]<>:;*\\/|=@#]|[0-9]{4}|죽|자살|자해|사라지|없어지고|끝내고|뛰어내리"
+    r"|(?:^| )(?:너|넌|널|니|네가|당신|말벗|챗봇|봇)(?:[은는이가를도의]|님|한테|에게|보고)*(?= |$)"
+)
 # Words that end a clause or, where people leave out the full stop, a sentence: what follows stands by itself.
 _CLAUSE = re.compile(
     r"(?:는데|은데|인데|한데|고|(?<![에께])서|니까|면|지만|다가|더니|느라|려고|자마자|길래|해도|어도|아도|으며|다며|요"
@@ -102,7 +108,8 @@ def reflected(text: str, level: SpeechLevel) -> str | None:
     """
     sentence = _SENTENCE.split(clean_text(text))[-1]
     body = _TAIL.sub("", sentence)
-    turned = None if _ASKED.search(body) or "?" in sentence else _turned(body, level)
+    is_plain = not (_ASKED.search(body) or "?" in sentence or _NOT_SAID_BACK.search(text))
+    turned = _turned(body, level) if is_plain else None
     if turned is None:
         return None
     words = _last_words(turned.split())
