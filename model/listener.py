@@ -2,7 +2,8 @@
 
 A class is a topic and what the speaker does with it ("pets, proud of one"), given by examples of what is said; each of
 its replies was written to fit everything in it. The classes of the topic `GENERAL` fit whatever somebody does it with,
-those of `ALWAYS` nearly anything that is told. They are the project's own, in training/data/listening.
+those of `ALWAYS` nearly anything that is told, those of `ASKED` questions of one kind. They are the project's own, in
+training/data/listening.
 """
 
 from __future__ import annotations
@@ -134,9 +135,11 @@ class Listener:
         lately = [turn.text for turn in context.turns if turn.role is Role.BOT][-_BETWEEN:]
         tired = self._always_ends if any(normalise(line).endswith(self._always_ends) for line in lately) else ()
         level = context.speech_level or SpeechLevel.HAEYO
-        asks = is_question(text) and reflected(text, level) is None
+        back = reflected(text, level)
+        asks = is_question(text) and back is None
         always = [*(self._asked if asks else []), *([] if tired else self._always)]
-        back = _back(context)
+        if _just_said_back(context, level):
+            back = None
         found = []
         for each, said in [*(self._general[act] for act in acts if act in self._general), *always]:
             reply = _next_reply(each, context)
@@ -151,21 +154,19 @@ class Listener:
         return found if chosen is None else [*found, Heard(CHOICE, chosen, 1.0, CHOICE, said_back=True)]
 
 
-def _back(context: DialogueContext) -> str | None:
-    """The newest turn said back; None also where the bot did so to the turn before, as that tires."""
-    level = context.speech_level or SpeechLevel.HAEYO
+def _just_said_back(context: DialogueContext, level: SpeechLevel) -> bool:
+    """Whether the bot did so to the turn before; every time would tire."""
     earlier, previous = earlier_line(context.turns), previous_reply(context.turns)
     before = reflected(earlier, level) if earlier is not None else None
-    if before is not None and previous is not None and previous.startswith(before):
-        return None
-    return reflected(context.turns[-1].text, level)
+    return before is not None and previous is not None and previous.startswith(before)
 
 
 def _next_reply(heard: ListeningClass, context: DialogueContext) -> str | None:
     """One of the class's replies that the bot has not given here; another one after other conversations."""
     replies = heard.replies.get(context.speech_level or SpeechLevel.HAEYO, ())
     said = [normalise(text) for text in context.said_before()]
-    fresh = [reply for reply in replies if not any(text.endswith(_end(reply)) for text in said)]
+    ends = map(_end, replies)
+    fresh = [reply for reply, end in zip(replies, ends, strict=True) if not any(text.endswith(end) for text in said)]
     if not fresh:
         return None
     return fresh[sum(map(ord, "".join(turn.text for turn in context.turns))) % len(fresh)]

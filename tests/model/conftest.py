@@ -66,5 +66,5 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> E5Weights:
 
 @pytest.fixture(scope="session")
 def upper(weights: E5Weights) -> UpperLayers:
-    """Not to be handed to a Reranker either."""
+    """Not to be handed to a Reranker, which packs what it is given."""
     return upper_of(weights)

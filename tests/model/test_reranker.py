@@ -24,7 +24,7 @@ from model.reranker import (
 from model.retriever import Match
 from tests.model.builders import user_last
 from tests.model.e5_file import EPSILON, HEADS, HIDDEN, INTERMEDIATE, PIECES, POSITIONS
-from tests.model.tiny_reranker import CONTEXT, MATCHES, far_apart, fits, upper_of
+from tests.model.tiny_reranker import CONTEXT, MATCHES, far_apart, fits, texts_read, upper_of
 
 TEXTS = ("밥 국", "", "물", "면빵떡차술꽃비눈해달", "별!", "산강집?" * 30)
 
@@ -246,15 +246,7 @@ def test_without_a_turn_or_a_candidate_nothing_fits(weights: E5Weights) -> None:
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The texts that the lower layers were given."""
-    given: list[str] = []
-    of = LowerLayers.of
-
-    def recorded(self: LowerLayers, texts: Sequence[str]) -> list[Tensor]:
-        given.extend(texts)
-        return of(self, texts)
-
-    monkeypatch.setattr(LowerLayers, "of", recorded)
-    return given
+    return texts_read(monkeypatch)
 
 
 def asked(reranker: Reranker, said: str, *replies: str) -> None:

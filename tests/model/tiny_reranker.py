@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 import torch
 from torch import Tensor
 
 from model.dialogue import DialogueContext, Role, Source, Turn
 from model.e5_weights import E5Weights
-from model.reranker import Reranker, UpperLayers, untrained
+from model.reranker import LowerLayers, Reranker, UpperLayers, untrained
 from model.retriever import Match
 
 CONTEXT = DialogueContext((), (Turn(Role.USER, "산에 비"), Turn(Role.BOT, "달"), Turn(Role.USER, "밥 국")))
@@ -38,3 +39,16 @@ def fits(reranker: Reranker, context: DialogueContext, matches: Sequence[Match])
 
 def far_apart(first: Tensor, second: Tensor) -> bool:
     return float((first - second).abs().max()) > 0.05
+
+
+def texts_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The texts that the lower layers are given from now on."""
+    given: list[str] = []
+    of = LowerLayers.of
+
+    def recorded(self: LowerLayers, texts: Sequence[str]) -> list[Tensor]:
+        given.extend(texts)
+        return of(self, texts)
+
+    monkeypatch.setattr(LowerLayers, "of", recorded)
+    return given

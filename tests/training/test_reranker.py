@@ -17,6 +17,7 @@ from model.reranker import FEATURES, LowerLayers, Reranker, UpperLayers, feature
 from model.retriever import Match
 from tests.model.builders import user_last
 from tests.model.e5_file import HIDDEN, tiny_weights
+from tests.model.tiny_reranker import texts_read
 from tests.training.builders import invoke
 from training import reranker as commands
 from training.judged import Judged
@@ -114,14 +115,7 @@ def test_an_example_is_as_long_as_its_texts(lower: LowerLayers) -> None:
 
 
 def test_every_text_is_read_once(lower: LowerLayers, monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[str] = []
-    of = LowerLayers.of
-
-    def recorded(self: LowerLayers, texts: Sequence[str]) -> list[Tensor]:
-        given.extend(texts)
-        return of(self, texts)
-
-    monkeypatch.setattr(LowerLayers, "of", recorded)
+    given = texts_read(monkeypatch)
     States(lower, [*EXAMPLES, *EXAMPLES])
     assert sorted(given) == sorted({text for each in EXAMPLES for text in (*each.turns, *sum(each.pairs, ()))})
 
