@@ -10,10 +10,11 @@ from model.text import clean_text
 
 _WORD = "[가-힣A-Za-z0-9]"
 _WHICH = "(?:뭐|뭘|어느|어디|누가|누구|어떤|골라)"
-_BETTER = r"(?:더 )?(?:좋|나을|낫)\S*"
+_BETTER = r"(?:더 )?(?:좋|나을|나아|낫)\S*"
 _TWO = (
     re.compile(rf"(?P<one>{_WORD}+?)(?:이랑|랑|하고|와|과) (?P<other>{_WORD}+?) ?중에?서? ?{_WHICH}"),
     re.compile(rf"(?P<one>{_WORD}+?)(?:이|가) {_BETTER} (?P<other>{_WORD}+?)(?:이|가) {_BETTER}$"),
+    re.compile(rf"(?P<one>{_WORD}+?)(?:이?야|이?예요|이에요),? (?P<other>{_WORD}+?)(?:이?야|이?예요|이에요)$"),
     re.compile(rf"(?P<one>{_WORD}+)(?<![이가]),? (?:아니면|vs) (?P<other>{_WORD}+)\??(?:$| .*{_WHICH})"),
 )
 # Two things to do: 편지 쓸까 디엠 할까.
@@ -23,7 +24,7 @@ _NO_DEED = re.compile(
     "(?:^| )(?:말|걸|나을|어떨|좋을)$|(?<![끓줄붙먹보높속녹])일$|(?:있을|없을)$"
     "|(?:헤어질|그만둘|이혼할|파혼할|퇴사할|자퇴할|휴학할|죽을|끊을|접을|때릴|신고할)$"
 )
-_ENDS = re.compile(r"[^가-힣A-Za-z0-9]+$")
+_ENDS = re.compile(r"(?:[^가-힣A-Za-z0-9]|(?<= )(?:하나만 )?(?:정해|골라|의견)[가-힣 ]*$)+$")
 _SAID = {
     SpeechLevel.HAEYO: ("저는 {}에 한 표요!", "음, 저라면 {}으로 할래요!", "저는 {}에 마음이 가요."),
     SpeechLevel.BANMAL: ("난 {}에 한 표!", "음, 나라면 {}으로 할래!", "난 {}에 마음이 가."),

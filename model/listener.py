@@ -2,8 +2,8 @@
 
 A class is a topic and what the speaker does with it ("pets, proud of one"), given by examples of what is said; each of
 its replies was written to fit everything in it. The classes of the topic `GENERAL` fit whatever somebody does it with,
-those of `ALWAYS` nearly anything that is told, those of `ASKED` questions of one kind. They are the project's own, in
-training/data/listening.
+those of `ALWAYS` nearly anything that is told, those of `ASKED` answer a form of question (`model.question`) and may
+have a place, {}, for words of it. They are the project's own, in training/data/listening.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from model.choice import choice
 from model.dialogue import DialogueContext, Role, SpeechLevel
 from model.line_vectors import LineVectors
-from model.lines import earlier_line, has_words, is_question, normalise, previous_reply
+from model.lines import earlier_line, has_words, normalise, previous_reply
+from model.question import asked
 from model.reflection import reflected, sentences, with_reflection
 
 GENERAL = "아무 이야기"
@@ -84,7 +85,7 @@ class Listener:
         self._classes = [each for each in classes if each.topic not in _SPECIAL]
         self._general = {each.act: (each, vectors.of(each.said)) for each in classes if each.topic == GENERAL}
         self._always = [(each, vectors.of(each.said)) for each in classes if each.topic == ALWAYS]
-        self._asked = [(each, vectors.of(each.said)) for each in classes if each.topic == ASKED]
+        self._asked = {each.act: each for each in classes if each.topic == ASKED}
         always = (text for each, _ in self._always for replies in each.replies.values() for text in replies)
         self._always_ends = tuple(_end(text) for text in always)
         self._vectors = vectors
@@ -125,8 +126,8 @@ class Listener:
         """A reply to each of `acts` that has one not said yet, in their order, and one of each class of `ALWAYS`.
 
         What was said is said back before it where that can be done and was not done just before. None of `ALWAYS` where
-        one was among the bot's newest turns: who is told to go on each time is not listened to. Before them,
-        to a question, one of each of `ASKED`; last, where it asks to choose, a choice.
+        one was among the bot's newest turns: who is told to go on each time is not listened to. Before these, to a
+        question, what answers its form; last, where it asks to choose, a choice.
         """
         if not has_words(context.turns):
             return []
@@ -136,12 +137,11 @@ class Listener:
         tired = self._always_ends if any(normalise(line).endswith(self._always_ends) for line in lately) else ()
         level = context.speech_level or SpeechLevel.HAEYO
         back = reflected(text, level)
-        asks = is_question(text) and back is None
-        always = [*(self._asked if asks else []), *([] if tired else self._always)]
+        found = self._answers(context, level) if back is None else []
         if _just_said_back(context, level):
             back = None
-        found = []
-        for each, said in [*(self._general[act] for act in acts if act in self._general), *always]:
+        general = [self._general[act] for act in acts if act in self._general]
+        for each, said in [*general, *([] if tired else self._always)]:
             reply = _next_reply(each, context)
             if reply is not None and not normalise(reply).endswith(tired):
                 best = np.sort(said @ newest)[-_NEAREST:]
@@ -150,7 +150,18 @@ class Listener:
                 found.append(
                     Heard(each.name, whole or reply, nearness, each.act, whole is not None, each.topic == ALWAYS)
                 )
-        chosen = choice(text, level) if asks else None
+        return found
+
+    def _answers(self, context: DialogueContext, level: SpeechLevel) -> list[Heard]:
+        """To each form of question in the newest turn a reply, and one with the words that were asked about."""
+        text = context.turns[-1].text
+        found = []
+        for form, echo in ((each.form, echo) for each in asked(text, level) for echo in dict.fromkeys((each.echo, ""))):
+            answers = self._asked.get(form)
+            reply = _next_reply(answers, context, echo) if answers is not None else None
+            if answers is not None and reply is not None:
+                found.append(Heard(answers.name, reply, 0.0, form, said_back=bool(echo)))
+        chosen = choice(text, level)
         return found if chosen is None else [*found, Heard(CHOICE, chosen, 1.0, CHOICE, said_back=True)]
 
 
@@ -161,9 +172,13 @@ def _just_said_back(context: DialogueContext, level: SpeechLevel) -> bool:
     return before is not None and previous is not None and previous.startswith(before)
 
 
-def _next_reply(heard: ListeningClass, context: DialogueContext) -> str | None:
-    """One of the class's replies that the bot has not given here; another one after other conversations."""
-    replies = heard.replies.get(context.speech_level or SpeechLevel.HAEYO, ())
+def _next_reply(heard: ListeningClass, context: DialogueContext, echo: str = "") -> str | None:
+    """One of the class's replies that the bot has not given here; another one after other conversations.
+
+    With an `echo`, one that has a place for it.
+    """
+    lines = heard.replies.get(context.speech_level or SpeechLevel.HAEYO, ())
+    replies = [line.format(echo) for line in lines if ("{}" in line) == bool(echo)]
     said = [normalise(text) for text in context.said_before()]
     ends = map(_end, replies)
     fresh = [reply for reply, end in zip(replies, ends, strict=True) if not any(text.endswith(end) for text in said)]

@@ -1,22 +1,15 @@
 """A persona fact ("나는 부산에 산다.") as the bot says it in its speech level ("부산에 살아요."). No dependencies.
 
-Facts are written in the plain form (-다). What follows is the conjugation of the informal ending -아/어 (Korean
-school grammar): vowel harmony, contraction, the irregular stems in ㅂ ㄷ ㅅ 르 ㅡ 하, and tables where no rule tells.
+Facts are written in the plain form (-다), which tables tell apart where no rule does.
 """
 
 from __future__ import annotations
 
 import re
 
+from model.conjugation import after_consonant, after_vowel
 from model.dialogue import SpeechLevel
-from model.hangul import compose, final, initial, is_syllable, vowel, with_final
-
-_BRIGHT = ("ㅏ", "ㅑ", "ㅗ")
-# Stem vowel and the -아/어 after it, in one.
-_CONTRACTED = {
-    "ㅏ": "ㅏ", "ㅓ": "ㅓ", "ㅐ": "ㅐ", "ㅔ": "ㅔ", "ㅕ": "ㅕ", "ㅖ": "ㅖ",
-    "ㅗ": "ㅘ", "ㅜ": "ㅝ", "ㅣ": "ㅕ", "ㅚ": "ㅙ",
-}  # fmt: skip
+from model.hangul import final, is_syllable, with_final
 
 # Stems in ㄹ lose it before -ㄴ다: 산다 is from 살다. A word in the accusative before it tells 사다.
 _RIEUL_VERBS = frozenset(
@@ -31,17 +24,6 @@ _BOUGHT = re.compile(
     r"(?:[을를만도씩째로]|부터|개|권|벌|켤레|송이|봉지|보고|[0-9천백만] ?원에) 산$"
     r"|[을를] (?:많이|자주|늘|꼭|여름에|겨울에|시장에서|마트에서|온라인으로) 산$"
 )
-# -는다 after ㄷ, ㅂ and ㅅ that change before a vowel.
-_IRREGULAR = {
-    "듣": "들어", "걷": "걸어", "묻": "물어", "깨닫": "깨달아", "싣": "실어", "굽": "구워", "돕": "도와",
-    "줍": "주워", "눕": "누워", "짓": "지어", "낫": "나아", "젓": "저어", "붓": "부어", "잇": "이어", "긋": "그어",
-}  # fmt: skip
-_REGULAR_RU = frozenset(("따르", "들르", "치르", "잠그", "담그", "우러르"))
-_REGULAR_BIEUP = frozenset(
-    (
-        "좁", "넓", "얇", "짧", "떫", "밟", "씹", "입", "잡", "뽑", "접", "집", "업", "꼽", "수줍",
-    )
-)  # fmt: skip
 # Adjectives that end in an open syllable look like a noun with the copula ("간호사다"); these are adjectives.
 _OPEN_ADJECTIVES = frozenset(
     (
@@ -122,16 +104,16 @@ def _informal(body: str) -> str | None:
     if last in ("ㅆ", "ㅄ"):
         return body + "어"
     if body.endswith("는") and len(body) > 1 and final(body[-2]):
-        return _after_consonant(body[:-1], adjective=False)
+        return after_consonant(body[:-1], adjective=False)
     if last == "ㄴ" and not body.endswith(("많", "적은")):
         return _from_present(body)
     if last:
-        return _after_consonant(body, adjective=True)
+        return after_consonant(body, adjective=True)
     word = body.split(" ")[-1]
     if _COUNTED.search(body):
         return None
     if word in _OPEN_ADJECTIVES or (len(word) > 1 and word.endswith("하")):
-        return _after_vowel(body)
+        return after_vowel(body)
     return None
 
 
@@ -140,44 +122,5 @@ def _from_present(body: str) -> str | None:
     word = body.split(" ")[-1]
     stem = body[:-1] + with_final(body[-1], "")
     if word in _RIEUL_VERBS and not _BOUGHT.search(body):
-        return _after_consonant(body[:-1] + with_final(body[-1], "ㄹ"), adjective=False)
-    return _after_vowel(stem)
-
-
-def _after_consonant(stem: str, adjective: bool) -> str:
-    last = stem[-1]
-    if not adjective and last in _IRREGULAR:
-        return stem[:-1] + _IRREGULAR[last]
-    if adjective and final(last) == "ㅂ" and last not in _REGULAR_BIEUP:
-        opened = with_final(last, "")
-        return stem[:-1] + opened + ("와" if stem.endswith(("곱", "돕")) else "워")
-    if adjective and last == "낫":
-        return stem[:-1] + "나아"
-    if final(last) == "ㅎ" and adjective and last not in ("좋", "놓", "넣", "쌓"):
-        # 하얗다 하얘, 누렇다 누레, 그렇다 그래.
-        merged = {"ㅑ": "ㅒ", "ㅕ": "ㅖ"}.get(vowel(last))
-        dark = stem.endswith(("누렇", "퍼렇", "뻘겋", "꺼멓", "시퍼렇"))
-        return stem[:-1] + compose(initial(last), merged or ("ㅔ" if dark else "ㅐ"))
-    return stem + ("아" if vowel(last) in _BRIGHT else "어")
-
-
-def _after_vowel(stem: str) -> str | None:
-    last = stem[-1]
-    if last == "하":
-        return stem[:-1] + "해"
-    if stem.endswith(("그러", "이러", "저러")):
-        return stem[:-1] + "래"
-    if last == "르" and len(stem) > 1 and not stem.endswith(tuple(_REGULAR_RU)):
-        before = stem[-2]
-        if stem.endswith("푸르"):
-            return stem + "러"
-        return stem[:-2] + with_final(before, "ㄹ") + ("라" if vowel(before) in _BRIGHT else "러")
-    if vowel(last) == "ㅡ":
-        bright = len(stem) > 1 and is_syllable(stem[-2]) and vowel(stem[-2]) in _BRIGHT
-        return stem[:-1] + compose(initial(last), "ㅏ" if bright else "ㅓ")
-    contracted = _CONTRACTED.get(vowel(last))
-    if contracted is None:
-        return stem + "어"
-    if stem.endswith("푸"):
-        return stem[:-1] + "퍼"
-    return stem[:-1] + compose(initial(last), contracted)
+        return after_consonant(body[:-1] + with_final(body[-1], "ㄹ"), adjective=False)
+    return after_vowel(stem)

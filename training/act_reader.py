@@ -1,36 +1,41 @@
 """`python -m training.act_reader`: train what tells the act of a line (`model.act_reader`), in seconds.
 
-Learns from lines whose fitting acts were labelled (training/data/acts) and from the examples of the general listening
-classes; a line may have several acts.
+Learns from lines whose fitting acts were labelled (training/data/acts), from the examples of the general listening
+classes (a line may have several acts), and from what readers found of the general replies they were offered
+(`training.judged`): a reply to an act that was none is seldom sensible.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import torch
 import typer
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from model.act_reader import ACT_READER
+from model.dialogue import Source
 from model.finder import LISTENING
 from model.line_vectors import VECTORS, LineVectors, write_arrays
 from model.listener import GENERAL, ListeningClass, load_listening
 from training import options
 from training.collected import BASE_DATA
 from training.errors import BadData
+from training.judged import JUDGED, Judged, load_judged
 from training.vectors import own_vectors
 
 ACTS = BASE_DATA / "acts"
-_EPOCHS = 20
-_BATCH = 128
+_EPOCHS = 8
+_BATCH = 256
 _LEARNING_RATE = 0.02
-_WEIGHT_DECAY = 0.05
+_WEIGHT_DECAY = 0.3
+# Of each of a labelled line's acts, told or not, beside one judged reply: chosen on the conversations for development.
+_LABELLED_WEIGHT = 0.125
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -47,29 +52,66 @@ def labelled_lines(folder: Path, classes: Sequence[ListeningClass]) -> list[tupl
     return lines
 
 
+def found_acts(judged: Iterable[Judged], acts: Sequence[str]) -> list[tuple[str, str, bool]]:
+    """Newest turns, an act that was answered, and whether that was sensible; none of those kept for development."""
+    known = set(acts)
+    return [
+        (each.context.turns[-1].text, match.said, sensible)
+        for each in judged
+        if not each.development
+        for match, sensible in zip(each.matches, each.sensible, strict=True)
+        if match.source is Source.LISTENER and match.said in known
+    ]
+
+
 def train(
-    lines: Sequence[tuple[str, Sequence[str]]], acts: Sequence[str], vectors: LineVectors, seed: int
+    lines: Sequence[tuple[str, Sequence[str]]],
+    found: Sequence[tuple[str, str, bool]],
+    acts: Sequence[str],
+    vectors: LineVectors,
+    seed: int,
 ) -> dict[str, np.ndarray]:
     """Weights for `ActReader`, by name."""
     torch.manual_seed(seed)
-    table = torch.from_numpy(vectors.of([text for text, _ in lines]))
-    truth = torch.tensor([[float(act in own) for act in acts] for _, own in lines])
+    texts = dict.fromkeys([*(text for text, _ in lines), *(text for text, _, _ in found)])
+    places = {text: place for place, text in enumerate(texts)}
+    table = torch.from_numpy(vectors.of(list(places)))
+    truth, weight = _told(lines, found, acts)
+    rows = torch.tensor([places[text] for text in [*(text for text, _ in lines), *(text for text, _, _ in found)]])
     model = nn.Linear(table.shape[1], len(acts))
     optimizer = torch.optim.AdamW(model.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
     for _ in range(_EPOCHS):
-        for picked in torch.randperm(len(table)).tensor_split(max(1, len(table) // _BATCH)):
-            loss = binary_cross_entropy_with_logits(model(table[picked]), truth[picked])
+        for picked in torch.randperm(len(rows)).tensor_split(max(1, len(rows) // _BATCH)):
+            logits = model(table[rows[picked]])
+            loss = binary_cross_entropy_with_logits(logits, truth[picked], weight[picked], reduction="sum")
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            (loss / len(picked)).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-    weight, bias = model.weight.detach().T.numpy(), model.bias.detach().numpy()
-    return {"acts": np.array(acts), "weight": weight.astype(np.float16), "bias": bias.astype(np.float16)}
+    matrix, bias = model.weight.detach().T.numpy(), model.bias.detach().numpy()
+    return {"acts": np.array(acts), "weight": matrix.astype(np.float16), "bias": bias.astype(np.float16)}
+
+
+def _told(
+    lines: Sequence[tuple[str, Sequence[str]]], found: Sequence[tuple[str, str, bool]], acts: Sequence[str]
+) -> tuple[Tensor, Tensor]:
+    """Truth and weight of each act in each row, float32 [rows, acts]; of a judged reply only its act counts."""
+    truth = torch.zeros(len(lines) + len(found), len(acts))
+    weight = torch.zeros_like(truth)
+    numbers = {act: number for number, act in enumerate(acts)}
+    for row, (_, own) in enumerate(lines):
+        truth[row, [numbers[act] for act in own if act in numbers]] = 1
+    weight[: len(lines)] = _LABELLED_WEIGHT
+    for row, (_, act, sensible) in enumerate(found, len(lines)):
+        truth[row, numbers[act]] = float(sensible)
+        weight[row, numbers[act]] = 1
+    return truth, weight
 
 
 @app.command()
 def main(
     data: Annotated[Path, typer.Option(help="Folder of the project's own dialogues.")] = BASE_DATA,
     labels: Annotated[Path, typer.Option(help="Folder of lines with their acts.")] = ACTS,
+    judged: Annotated[Path, typer.Option(help="Folder of judged candidates.")] = JUDGED,
     vectors: Annotated[Path, typer.Option(help="Sentence vectors.")] = VECTORS,
     out: Annotated[Path, typer.Option(help="File to write.")] = ACT_READER,
     seed: Annotated[int, typer.Option(min=0)] = 0,
@@ -82,8 +124,9 @@ def main(
         lines = labelled_lines(labels, classes)
         if not acts:
             raise BadData(f"{data}: there is no general listening class, so there are no acts to tell.")
-        write_arrays(out, train(lines, acts, known, seed))
-        print(f"{out}: {len(acts)} acts, learnt from {len(lines):,} lines.")
+        found = found_acts(load_judged(judged), acts)
+        write_arrays(out, train(lines, found, acts, known, seed))
+        print(f"{out}: {len(acts)} acts, learnt from {len(lines):,} lines and {len(found):,} judged replies.")
 
 
 if __name__ == "__main__":

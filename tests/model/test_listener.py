@@ -137,7 +137,7 @@ def in_general(context: DialogueContext, *acts: str) -> list[str]:
 
 
 def test_each_act_has_its_general_line_in_the_order_asked_for() -> None:
-    context = asked("내일 산에 갈까 봐")
+    context = asked("내일 산에 갈래")
     (plan,), (regret,) = in_general(context, "plans"), in_general(context, "regrets")
     assert plan in PLANS.replies[HAEYO]
     assert regret == "그럴 때가 있죠."
@@ -148,7 +148,7 @@ def test_each_act_has_its_general_line_in_the_order_asked_for() -> None:
 def test_acts_without_a_general_class_or_a_reply_left_have_no_line() -> None:
     assert in_general(asked("우리 강아지 귀여워"), "proud", "unheard of") == []
     assert in_general(asked("우리 강아지 귀여워")) == []
-    assert in_general(asked("내일 산에 가", level=BANMAL), "regrets", "plans") == ["좋은 계획이네."]
+    assert in_general(asked("내일 산에 갈래", level=BANMAL), "regrets", "plans") == ["좋은 계획이네."]
     again = asked("내일 산에 가요", "잘 다녀오세요!", "모레도 갈래요")
     assert in_general(again, "plans") == ["좋은 계획이네요."]
     both = asked("내일 산에 가요", "잘 다녀오세요!", "모레도 갈래요", avoid=("좋은 계획이네요",))
@@ -208,27 +208,44 @@ def test_a_general_line_is_not_said_again_behind_other_words() -> None:
     assert listener(anything).in_general(tired, []) == []
 
 
-ANY_QUESTION = ListeningClass(ASKED, "agrees", (), {HAEYO: ("그럼요, 그럴 만해요.",), BANMAL: ("그럼, 그럴 만하지.",)})
+WHETHER = ListeningClass(
+    ASKED, "할지 말지 물음", (), {HAEYO: ("저는 {} 쪽에 한 표요!", "마음이 가면 해 봐요."), BANMAL: ("난 {} 쪽!",)}
+)
+AGREE = ListeningClass(ASKED, "맞장구를 바라는 물음", (), {HAEYO: ("그럼요, 그럴 만해요.",)})
 
 
-def test_questions_have_lines_of_their_own_first() -> None:
+def test_questions_have_answers_of_their_form_first() -> None:
     anything = ListeningClass(ALWAYS, "go on", (), {HAEYO: ("더 들려주세요.",)})
-    ears = listener(anything, ANY_QUESTION, PETS)
-    heard = ears.in_general(asked("제가 너무한 거 아니죠?"), [])
-    assert [(each.reply, each.asks_on) for each in heard] == [("그럼요, 그럴 만해요.", False), ("더 들려주세요.", True)]
+    ears = listener(anything, AGREE, WHETHER, PETS)
+    heard = ears.in_general(asked("제가 너무 좋아하는 거죠?"), [])
+    assert [(each.reply, each.said, each.asks_on) for each in heard] == [
+        ("그럼요, 그럴 만해요.", "맞장구를 바라는 물음", False),
+        ("더 들려주세요.", "go on", True),
+    ]
     assert [each.reply for each in ears.in_general(asked("오늘은 집에 있을래요"), [])] == ["더 들려주세요."]
     # Ends like a question, and is none.
     (told,) = ears.in_general(asked("어제 산에 다녀왔죠"), [])
     assert told.reply == "어제 산에 다녀왔군요. 더 들려주세요."
-    assert ears.heard(asked("제가 너무한 거 아니죠?"), 5)[0].name == "pets/proud"
+    assert ears.heard(asked("제가 너무 좋아하는 거죠?"), 5)[0].name == "pets/proud"
+
+
+def test_an_answer_takes_the_words_that_were_asked_about_and_another_goes_without() -> None:
+    question = "국화차를 끓여볼까요?"
+    with_words, plain = listener(WHETHER).in_general(asked(question), [])
+    assert (with_words.reply, with_words.said_back) == ("저는 국화차를 끓여보는 쪽에 한 표요!", True)
+    assert (plain.reply, plain.said_back) == ("마음이 가면 해 봐요.", False)
+    assert with_words.said == plain.said == "할지 말지 물음"
+    (casual,) = listener(WHETHER).in_general(asked(question, level=BANMAL), [])
+    assert casual.reply == "난 국화차를 끓여보는 쪽!"
+    again = asked(question, "저는 국화차를 끓여보는 쪽에 한 표요!", question)
+    assert [each.reply for each in listener(WHETHER).in_general(again, [])] == ["마음이 가면 해 봐요."]
 
 
 def test_asked_to_choose_it_chooses() -> None:
-    *_, chosen = listener(ANY_QUESTION).in_general(asked("회색이랑 자주색 중에 뭐가 나을까요?"), [])
+    *_, chosen = listener(WHETHER).in_general(asked("회색이랑 자주색 중에 뭐가 나을까요?"), [])
     assert chosen.name == CHOICE
     assert ("회색" in chosen.reply) != ("자주색" in chosen.reply)
-    (only,) = listener(ANY_QUESTION).in_general(asked("회색이 나을까요?"), [])
-    assert only.name == f"{ASKED}/agrees"
+    assert listener(WHETHER).in_general(asked("회색이 나을까요?"), []) == []
 
 
 def test_what_fits_in_general_is_not_heard_as_a_topic() -> None:

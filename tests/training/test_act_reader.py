@@ -1,23 +1,26 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from model.act_reader import ActReader
-from model.dialogue import DialogueContext, Role, SpeechLevel, Turn
+from model.dialogue import DialogueContext, Role, Source, SpeechLevel, Turn
 from model.embedding import DIMENSIONS
 from model.finder import LISTENING
 from model.listener import GENERAL, ListeningClass, load_listening
+from model.retriever import Match
 from tests.model.embedders import BigramEmbedder, no_lines, stored_lines
 from tests.training.builders import invoke
 from training import act_reader as commands
 from training import vectors as vector_files
-from training.act_reader import ACTS, labelled_lines, train
+from training.act_reader import ACTS, found_acts, labelled_lines, train
 from training.collected import BASE_DATA
 from training.errors import BadData
+from training.judged import Judged
 
 PLANS = ("내일 산에 가려고", "주말에 청소하려고", "이따 운동하려고", "저녁에 국수 먹으려고", "방학에 여행 가려고")
 REGRETS = ("가지 말걸", "먹지 말걸 그랬어", "사지 말걸", "그냥 있지 말걸", "늦게 자지 말걸 그랬어")
@@ -28,6 +31,8 @@ CLASSES = [
     ListeningClass(GENERAL, "후회", REGRETS, REPLIES),
 ]
 NAMES = ["계획", "후회"]
+# So few lines are learnt in so few steps only when each comes many times.
+OFTEN = 100
 
 
 def write_labels(folder: Path, *records: object) -> Path:
@@ -47,12 +52,29 @@ def write_listening(data: Path) -> Path:
     return data
 
 
+def write_judged(folder: Path) -> Path:
+    folder.mkdir()
+    candidate = {
+        "text": "네.",
+        "said": "계획",
+        "nearness": 0,
+        "source": "listener",
+        "sensible": True,
+        "specific": False,
+    }
+    turns = [{"speaker": "user", "text": "모레 산에 가려고"}]
+    record = {"speech": "해요체", "persona": [], "turns": turns, "candidates": [candidate]}
+    lines = (json.dumps(record, ensure_ascii=False) + "\n") * OFTEN
+    (folder / "judged.jsonl").write_text(lines, encoding="utf-8")
+    return folder
+
+
 def acts(reader: ActReader, text: str, count: int = 1) -> list[str]:
     return reader.acts(DialogueContext((), (Turn(Role.USER, text),)), count)
 
 
 def learnt(seed: int = 0) -> dict[str, np.ndarray]:
-    return train(labelled_lines(Path("none"), CLASSES), NAMES, no_lines(), seed)
+    return train(labelled_lines(Path("none"), CLASSES) * OFTEN, [], NAMES, no_lines(), seed)
 
 
 def reader_of(weights: dict[str, np.ndarray]) -> ActReader:
@@ -106,9 +128,34 @@ def test_training_tells_the_acts_apart() -> None:
 
 def test_a_line_may_do_two_things_and_another_none() -> None:
     lines = [*((text, ["계획", "결심"]) for text in PLANS), *((text, ["후회"]) for text in REGRETS), ("음", [])]
-    reader = reader_of(train(lines, ["후회", "계획", "결심"], no_lines(), 0))
+    reader = reader_of(train(lines * OFTEN, [], ["후회", "계획", "결심"], no_lines(), 0))
     assert set(acts(reader, "모레 수영하려고", 2)) == {"계획", "결심"}
     assert acts(reader, "마시지 말걸") == ["후회"]
+
+
+def test_what_readers_found_of_replies_is_learnt_beside_the_labels() -> None:
+    texts = ("모레 수영하려고", "오후에 산책하려고", "저녁에 쉬려고")
+    found = [(text, act, act == "결심") for text in texts for act in ("결심", "계획")]
+    lines = [(text, ["후회"]) for text in REGRETS]
+    reader = reader_of(train(lines * OFTEN, found * OFTEN, ["후회", "계획", "결심"], no_lines(), 0))
+    assert acts(reader, "내일 청소하려고", 3)[0] == "결심"
+    assert acts(reader, "마시지 말걸") == ["후회"]
+
+
+def judged(text: str, match: Match, development: bool = False) -> Judged:
+    context = DialogueContext((), (Turn(Role.USER, "먼저"), Turn(Role.BOT, "네."), Turn(Role.USER, text)))
+    return Judged(context, (match,), (True,), (False,), development)
+
+
+def test_of_judged_replies_those_to_known_acts_are_learnt_from() -> None:
+    general = Match("네.", 0.5, Source.LISTENER, "계획", general=True)
+    kept = [
+        judged("내일 산에 가려고", general),
+        judged("가지 말걸", replace(general, said="지어낸 일")),
+        judged("먹지 말걸", replace(general, source=Source.RETRIEVER)),
+        judged("사지 말걸", general, development=True),
+    ]
+    assert found_acts(kept, NAMES) == [("내일 산에 가려고", "계획", True)]
 
 
 def test_the_same_seed_gives_the_same_weights() -> None:
@@ -126,11 +173,14 @@ def embedder(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("embedder")
 def test_the_command_writes_a_reader(tmp_path: Path) -> None:
     data = write_listening(tmp_path / "data")
-    labels = write_labels(tmp_path / "acts", *({"text": f"{text}요", "acts": ["후회"]} for text in REGRETS))
+    labels = write_labels(tmp_path / "acts", *[{"text": f"{text}요", "acts": ["후회"]} for text in REGRETS] * OFTEN)
+    kept = write_judged(tmp_path / "judged")
     vectors, out = stored_lines(tmp_path / "v.npz", PLANS), tmp_path / "acts.npz"
-    result = invoke(commands.app, "--data", data, "--labels", labels, "--vectors", vectors, "--out", out)
+    arguments = ("--data", data, "--labels", labels, "--judged", kept, "--vectors", vectors, "--out", out)
+    result = invoke(commands.app, *arguments)
     assert result.exit_code == 0
-    assert "acts.npz: 2 acts, learnt from 15 lines." in result.stdout.replace("\n", "")
+    told = "acts.npz: 2 acts, learnt from 510 lines and 100 judged replies."
+    assert told in result.stdout.replace("\n", "")
     reader = ActReader.load(out, no_lines())
     assert acts(reader, "모레 수영하려고", 9) == ["계획", "후회"]
     assert acts(reader, "마시지 말걸", 9) == ["후회", "계획"]
