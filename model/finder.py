@@ -52,9 +52,7 @@ MAYBE_ASKED, SURELY_ASKED = 0.15, 0.5
 # What the reranker reads: each candidate costs about as much as the conversation itself.
 _NEAR_DIALOGUES, _CLASSES, _ACTS = 7, 6, 5
 # Of two replies that fit as well, the one about this very line; more so at an opening, where more of these are found.
-_SPECIFIC_AT_OPENING, _SPECIFIC_LATER = 0.6, 0.3
-# Who is only asked to go on learns little of who listens.
-_ASKING_ON_SHARE = 0.8
+_SPECIFIC_AT_OPENING, _SPECIFIC_LATER = 0.5, 0.3
 
 
 class Reranker(Protocol):
@@ -132,14 +130,7 @@ class Finder:
         if self._acts is not None and self._reranker is not None:
             general = self._listener.in_general(context, self._acts.acts(context, _ACTS))
             matches += [
-                Match(
-                    each.reply,
-                    each.nearness,
-                    Source.LISTENER,
-                    each.said,
-                    general=not each.said_back,
-                    asks_on=each.asks_on,
-                )
+                Match(each.reply, each.nearness, Source.LISTENER, each.said, general=not each.said_back)
                 for each in general
             ]
         return matches
@@ -147,7 +138,7 @@ class Finder:
     def _reranked(self, matches: Sequence[Match], context: DialogueContext) -> list[Match]:
         assert self._reranker is not None
         fits = self._reranker.fits(context, matches)
-        return [replace(match, confidence=worth(fit, match, context)) for match, fit in zip(matches, fits, strict=True)]
+        return [replace(match, confidence=worth(fit, context)) for match, fit in zip(matches, fits, strict=True)]
 
     def _by_nearness(self, matches: Sequence[Match]) -> list[Match]:
         # The reader of facts tells a chance already, and is believed.
@@ -178,11 +169,10 @@ class Finder:
         return Match(said, asked.chance, Source.PERSONA, asked.fact)
 
 
-def worth(fit: Fit, match: Match, context: DialogueContext) -> float:
+def worth(fit: Fit, context: DialogueContext) -> float:
     """What candidates are compared by: the chance that one fits, and some more for what is about this very line."""
     share = _SPECIFIC_LATER if len(context.turns) > 1 else _SPECIFIC_AT_OPENING
-    found = (1 - share) * fit.sensible + share * fit.specific
-    return _ASKING_ON_SHARE * found if match.asks_on else found
+    return (1 - share) * fit.sensible + share * fit.specific
 
 
 def _denies(text: str, context: DialogueContext) -> bool:

@@ -54,7 +54,7 @@ class Heard:
     """A class that was recognised: `nearness` is the mean cosine to its nearest examples; the reply is one of its.
 
     `said`: what it answers, in words: topic and act with the nearest example, of a general one the act alone.
-    `said_back`: whether the reply begins with what it answers; `asks_on`: whether, but for that, it fits anything told.
+    `said_back`: whether the reply has words of what it answers.
     """
 
     name: str
@@ -62,7 +62,6 @@ class Heard:
     nearness: float
     said: str
     said_back: bool = False
-    asks_on: bool = False
 
 
 def load_listening(folder: Path) -> list[ListeningClass]:
@@ -147,9 +146,7 @@ class Listener:
                 best = np.sort(said @ newest)[-_NEAREST:]
                 nearness = float(best.mean()) if len(best) else 0.0
                 whole = with_reflection(back, reply) if back is not None else None
-                found.append(
-                    Heard(each.name, whole or reply, nearness, each.act, whole is not None, each.topic == ALWAYS)
-                )
+                found.append(Heard(each.name, whole or reply, nearness, each.act, whole is not None))
         return found
 
     def _answers(self, context: DialogueContext, level: SpeechLevel) -> list[Heard]:

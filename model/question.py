@@ -24,7 +24,7 @@ class Asked:
     echo: str = ""
 
 
-_MOST_CHARACTERS = 16
+_MOST_CHARACTERS = 20
 _SENTENCE = re.compile(r"(?<=[.!?~…])\s+|\n")
 _ENDS = re.compile(r"[^가-힣A-Za-z0-9]+$")
 _INTERROGATIVE = re.compile(
@@ -42,7 +42,7 @@ _ASKS_NOTHING = re.compile(
 )
 _BOT = (
     "(?:너|넌|널|니|네가|니가|당신|유희|말벗|봇|AI|인공지능|로봇)(?:님|씨)?"
-    "(?:[은는이가도을를의]|이?라면|한테|에게|이?야|이랑|랑)?"
+    "(?:[은는이가도을를의]|이?라는|이?라면|한테|에게|이?야|이랑|랑)?"
 )
 _ABOUT_BOT = re.compile(f"(?:^| ){_BOT}(?= |$)")
 _BOT_TOO = re.compile("(?:^| )(?:너|당신|유희|말벗|봇|AI|인공지능|로봇)(?:님|씨)?도 ")
@@ -116,6 +116,7 @@ _WHAT = {
     "무엇을 입을지 물음": re.compile("입[고지을어는]|코디|신을|신어|출근룩|반티"),
     "무엇이라 말할지 물음": re.compile("뭐라|말해|말하|답해|답장|거절|대답|무슨 ?말|무슨 ?얘기|무슨 ?이야기|꺼내"),
 }
+_MEANT = re.compile("무슨 ?(?:뜻|의미|신호|심리|마음|꿈)|어떤 ?(?:뜻|의미)")
 _BY_WORD = {
     "어디인지 물음": re.compile("어디|장소|코스|곳 ?있"),
     "언제인지 물음": re.compile("언제|몇 ?시|며칠|타이밍"),
@@ -123,6 +124,8 @@ _BY_WORD = {
     "누구인지 물음": re.compile("누구|누가"),
 }
 _RECOMMEND = re.compile("추천|꼽아|알려 ?[줘주]|만한|하기 좋은 거")
+# Words that mean nothing without the one before.
+_LEANS = re.compile("(?:때|거|것|건|게|걸|수|데|지|적|줄)(?:는|은|를|을|이|가|에)?")
 _BEFORE_MUST = {
     "해": "하는", "가": "가는", "봐": "보는", "와": "오는", "줘": "주는", "내": "내는", "사": "사는",
     "써": "쓰는", "둬": "두는",
@@ -164,6 +167,8 @@ def _about_bot(body: str) -> list[Asked]:
         return [Asked("좋아하는지 물음", found[1])]
     if _DONE.search(body):
         return [Asked("해 봤는지 물음")]
+    if _OPINION.search(body):
+        return [Asked("생각을 물음")]
     return [Asked("말벗도 그런지 물음" if _BOT_TOO.search(body) else "말벗의 취향을 물음")]
 
 
@@ -173,6 +178,8 @@ def _open(body: str, level: SpeechLevel) -> list[Asked]:
         return [Asked("까닭을 물음", _wondered(found[0], level))]
     if _OPINION.search(body):
         return [Asked("생각을 물음")]
+    if _MEANT.search(body):
+        return [Asked("무슨 뜻인지 물음")]
     forms = [Asked(form) for form, words in _WHAT.items() if words.search(body)][:1]
     forms += [Asked(form) for form, words in _BY_WORD.items() if words.search(body)][:1]
     forms += [Asked(form) for form, words in (("방법을 물음", _HOW), ("추천을 바람", _RECOMMEND)) if words.search(body)]
@@ -269,4 +276,4 @@ def _last_words(text: str) -> str:
         if kept and (ends or len(" ".join([word, *kept])) > _MOST_CHARACTERS):
             break
         kept.insert(0, word)
-    return " ".join(kept)
+    return " ".join(kept[1:] if len(kept) > 1 and _LEANS.fullmatch(kept[0]) else kept)

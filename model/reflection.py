@@ -15,13 +15,19 @@ from model.hangul import final
 from model.text import clean_text
 from model.turning import turned as turn
 
-_MOST_CHARACTERS = 18
+_MOST_CHARACTERS = 22
 _LEAST_CHARACTERS = 5
 _SENTENCE = re.compile(r"(?<=[.!?~…])\s+|\n")
+# What people type stops at laughter and tears as well.
+_TYPED_SENTENCE = re.compile(r"(?<=[.!?~…ㅋㅎㅠㅜ])\s+|\n")
 # General listening: 그랬군요, 그렇구나, 그래요?
 _NODS = re.compile(r"(?:군요|구나|그래요|그래|그랬어요|그랬어)[.!?~]*$")
-_TAIL = re.compile(r"(?:[^가-힣?]|(?<![가-힣])(?:허허|하하|대박|진짜|오늘|감동|하)$)+$")
-_ASKED = re.compile(r"\?|왜|뭐|뭔|무슨|어디|누구|누가|언제|몇|어느|얼마|어떡|어떻|어떤")
+_TAIL = re.compile(r"(?:[^가-힣?]|(?<![가-힣])(?:허허|하하|대박|진짜|오늘|감동|하|하아|휴|에휴|흑|아이고)$)+$")
+# 갔지 뭐예요 is no question; 했어욬ㅋㅋ, 보냈다아아.
+_EXCLAIMED = re.compile("지 ?뭐(?:예요|에요|야|유|람)")
+_TYPED_YO = re.compile("[욬욥욧염]$")
+_LENGTHENED = re.compile("(?<=[다네])[아앙]+$")
+_ASKED = re.compile(r"왜|뭐|뭔|무슨|어디|누구|누가|언제|몇|어느|얼마|어떡|어떻|어떤")
 _PARTICLES = "(?:한테|에게|보다|보고|밖에|[는가를도의만랑])*"
 # What is no plain talk is not taken into the bot's mouth: quotations, code, rules, numbers; nor what is said of the bot
 # itself, nor a wish to be gone, which has answers of its own.
@@ -41,13 +47,14 @@ _LIKE_CLAUSES = re.compile(
 )
 _JOINS = re.compile("(?:는데|은데|인데|한데|고|서|니까|면|지만|다가|더니|느라|자마자|길래|[아어해]도)$")
 # What follows these goes with them: 하고 있다, 하고 싶다.
-_AUXILIARY = re.compile(r"^(?:있|계|싶|나|말|왔|갔|살|다니)")
+_AUXILIARY = re.compile(r"^(?:있|계|싶|보니|보면|나|말|왔|갔|살|다니)")
 # Words that mean nothing without the one before: 할 때, 것, 한 지, 열 개.
 _LEANS = re.compile(
-    "^(?:때|때문|것|거|게|지|채|적|줄|수|데|김|동안|만에|중에|개|번|명|살|쪽|분|시|원|년|월|일|달|주|해|시간|군데"
+    "^(?:때|때문|것|거|게|지|채|적|줄|수|데|김|동안|만에|중에|개|번|명|살|쪽|분|시|원|년|월|일|달|주|시간|군데"
     "|마리|잔|권|장"
     "|정도|만큼|대로)(?:[은는이가을를에도만]|부터|까지|째|이나|나|씩|에서|마다|정도|지나도록)*$"
 )
+_AFTER_DOING = re.compile("^(?:지|뒤|후|적|것|거|말|사람)")
 _BOUND = re.compile("[안잘더덜첫맨꼭]")
 # Who speaks, and what joins lines: nothing is lost without them.
 _DROPPED = re.compile(
@@ -60,7 +67,11 @@ _ABOUT_SPEAKER = re.compile(
     "|우리[가-힣]+|[내제](?:돈|폰|방|차|거|꺼|건|집|옷|몸|책|자리|생일|친구|남친|여친)[가-힣]*"
 )
 # Words that were said of what stood before them: 하기로 한 사람, 내가 본 드라마.
-_SAID_OF = re.compile("(?:하기로|하는|하던|했던|되는|보는|보던|보고|먹은|찍은|받은|만든|같은)")
+_SAID_OF = re.compile(
+    "(?:하기로|하는|하던|했던|되는|보는|보던|보고|먹은|찍은|받은|만든|같은|[할갈살볼올]지|말까|할까|갈까|살까|[가-힣]+던"
+    "|(?:있|없|사|자|먹|쓰|타|뜨|오|가|굽|나오|다니|만나|보이|들리|놀|들어오|들어가|돌아오|나가|떠나|덮|입|신)는"
+    "|[가-힣]+거리는|(?:떠난|만난|내준|보낸|나온|끝난|들린|알았던|심은|앉은|남은))"
+)
 
 
 def reflected(text: str, level: SpeechLevel) -> str | None:
@@ -69,10 +80,24 @@ def reflected(text: str, level: SpeechLevel) -> str | None:
     What it says of the speaker must hold from the listener's mouth, so words about the speaker are left out, and
     where that cannot be, so is all.
     """
-    sentence = _SENTENCE.split(clean_text(text))[-1]
-    body = _DROPPED_FIRST.sub("", _TAIL.sub("", sentence))
-    is_plain = not (_ASKED.search(body) or "?" in sentence or _NOT_SAID_BACK.search(text))
-    turned = turn(body, level) if is_plain else None
+    if _NOT_SAID_BACK.search(text):
+        return None
+    typed = [each for each in _TYPED_SENTENCE.split(clean_text(text)) if _TAIL.sub("", each)]
+    said = _said_back(typed[-1], level) if typed else None
+    # After what happened, a word tells how it was: "모르는 분이었어요 ㅠㅠ 창피해요".
+    if said is None and len(typed) > 1 and len(typed[-1].split()) == 1 and not _asks(typed[-1]):
+        said = _said_back(typed[-2], level)
+    return said
+
+
+def _asks(sentence: str) -> bool:
+    return "?" in sentence or bool(_ASKED.search(sentence))
+
+
+def _said_back(sentence: str, level: SpeechLevel) -> str | None:
+    told = _EXCLAIMED.sub("지", sentence)
+    body = _LENGTHENED.sub("", _DROPPED_FIRST.sub("", _TAIL.sub("", told)))
+    turned = None if _asks(told) else turn(_TYPED_YO.sub("요", body), level)
     if turned is None:
         return None
     words = _last_words(turned.split())
@@ -91,13 +116,17 @@ def _last_words(words: list[str]) -> list[str]:
         if _ABOUT_SPEAKER.fullmatch(word):
             break
         kept.insert(0, word)
-    while kept and len(kept) < len(words) and _hangs(kept[0]):
+    while kept and len(kept) < len(words) and _hangs(kept):
         del kept[0]
     return kept
 
 
-def _hangs(word: str) -> bool:
-    """Whether a word means nothing, or something else, without the one before it; 한, 본 and 할 do."""
+def _hangs(words: list[str]) -> bool:
+    """Whether the first word means nothing, or something else, without the one before it; 본 and 할 do."""
+    word = words[0]
+    if word == "한":
+        # One, but for 한 지 and 한 뒤.
+        return len(words) > 1 and bool(_AFTER_DOING.search(words[1]))
     is_adnominal = len(word) == 1 and final(word) in ("ㄴ", "ㄹ") and not _BOUND.fullmatch(word)
     return bool(is_adnominal or _LEANS.search(word) or _SAID_OF.fullmatch(word))
 

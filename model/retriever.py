@@ -32,8 +32,6 @@ class Match:
     """Whether it did so in the midst of a talk."""
     general: bool = False
     """Whether it answers what is done with the words (a plan, a regret), whatever they are about."""
-    asks_on: bool = False
-    """Whether it only asks to go on, whatever was said before that."""
 
 
 @dataclass(frozen=True, slots=True)

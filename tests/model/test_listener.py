@@ -218,9 +218,9 @@ def test_questions_have_answers_of_their_form_first() -> None:
     anything = ListeningClass(ALWAYS, "go on", (), {HAEYO: ("더 들려주세요.",)})
     ears = listener(anything, AGREE, WHETHER, PETS)
     heard = ears.in_general(asked("제가 너무 좋아하는 거죠?"), [])
-    assert [(each.reply, each.said, each.asks_on) for each in heard] == [
-        ("그럼요, 그럴 만해요.", "맞장구를 바라는 물음", False),
-        ("더 들려주세요.", "go on", True),
+    assert [(each.reply, each.said) for each in heard] == [
+        ("그럼요, 그럴 만해요.", "맞장구를 바라는 물음"),
+        ("더 들려주세요.", "go on"),
     ]
     assert [each.reply for each in ears.in_general(asked("오늘은 집에 있을래요"), [])] == ["더 들려주세요."]
     # Ends like a question, and is none.

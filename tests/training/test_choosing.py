@@ -44,13 +44,6 @@ def test_what_was_judged_of_a_conversation_is_put_together() -> None:
     assert [each.match for each in alone] == [CLASS]
 
 
-def test_what_only_asks_to_go_on_is_worth_less() -> None:
-    judge = Judge({GENERAL.text: Fit(0.8, 0.8)})
-    ((_, plain),) = pools([judged((GENERAL, True, False))], judge)
-    ((_, less),) = pools([judged((GENERAL, True, False))], judge, {"plans"})
-    assert less[0].worth < plain[0].worth
-
-
 def candidate(match: Match, sensible: bool, specific: bool, worth: float) -> Candidate:
     return Candidate(match, sensible, specific, worth)
 
