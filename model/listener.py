@@ -31,7 +31,7 @@ _SPECIAL = (GENERAL, ALWAYS, ASKED)
 # Examples of a class that have to be near together, so that a single odd one decides nothing.
 _NEAREST = 3
 # Turns of the bot between two lines that fit anything.
-_BETWEEN = 2
+_BETWEEN = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,9 @@ _BOT = (
     "(?:[은는이가도을를의]|이?라는|이?라면|한테|에게|이?야|이랑|랑)?"
 )
 _ABOUT_BOT = re.compile(f"(?:^| ){_BOT}(?= |$)")
+_WHO_IT_IS = re.compile("(?:사람|인간|알바|상담원|직원|로봇|기계|AI|인공지능|챗봇|가짜)[가-힣 ]{0,10}$")
+_INVITED = re.compile("(?:만나|(?:^| )가|러 ?가|[에서] 보)자$")
+_BEHIND = re.compile("뒤에 (?:사람|누구|누가|직원)|인 ?척")
 _BOT_TOO = re.compile("(?:^| )(?:너|당신|유희|말벗|봇|AI|인공지능|로봇)(?:님|씨)?도 ")
 _SPEAKER = re.compile("(?:^| )(?:나|저|내|제|날|절|내가|제가|우리|저희)(?:한테|를|만|랑|보다|도|는|가|의)?(?= |$)")
 # What may do harm when a machine says yes to it.
@@ -137,10 +140,14 @@ _BEFORE_MUST = {
 
 def asked(text: str, level: SpeechLevel) -> list[Asked]:
     """The forms of the question that `text` ends with, the surest first; none where it asks nothing that is known."""
-    body = _question(clean_text(text))
-    if body is None or _HARMFUL.search(text):
+    if _HARMFUL.search(text):
         return []
-    if _ABOUT_BOT.search(body):
+    if _INVITED.search(_ENDS.sub("", text)):
+        return [Asked("같이 가자고 함")]
+    body = _question(clean_text(text))
+    if body is None:
+        return []
+    if _ABOUT_BOT.search(body) or _BEHIND.search(body):
         return _about_bot(body)
     is_open = _INTERROGATIVE.search(body) or _RECOMMEND.search(body)
     forms = _open(body, level) if is_open else _closed(body, level)
@@ -163,6 +170,8 @@ def _question(text: str) -> str | None:
 
 
 def _about_bot(body: str) -> list[Asked]:
+    if _WHO_IT_IS.search(body):
+        return [Asked("사람인지 물음")]
     if (found := _LIKED.search(body)) and not _NOTHING_TO_LIKE.fullmatch(found[1]):
         return [Asked("좋아하는지 물음", found[1])]
     if _DONE.search(body):

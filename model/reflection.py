@@ -32,7 +32,7 @@ _PARTICLES = "(?:한테|에게|보다|보고|밖에|[는가를도의만랑])*"
 # What is no plain talk is not taken into the bot's mouth: quotations, code, rules, numbers; nor what is said of the bot
 # itself, nor a wish to be gone, which has answers of its own.
 _NOT_SAID_BACK = re.compile(
-    r"[\"“”'‘’`{}\[\]<>:;*\\/|=@#]|[0-9]{4}|죽|자살|자해|사라지|없어지고|끝내고|뛰어내리"
+    r"[\"“”'‘’`{}\[\]<>:;*\\/|=@#]|[0-9]{3}|[0-9] ?호|주소|필터|비밀|죽|자살|자해|사라지|없어지고|끝내고|뛰어내리"
     rf"|(?:^| )(?:너|넌|널|니|네가|당신|말벗|챗봇|봇)님?(?:[은이을]|{_PARTICLES})(?= |$)"
 )
 # Words that end a clause or, where people leave out the full stop, a sentence: what follows stands by itself.
