@@ -49,6 +49,13 @@ LISTENING_NEAR = Curve(slope=10.0, middle=0.49)
 # From the second on a line surely asks for a fact of the persona; for a persona that none of our dialogues has, the
 # first is enough. Then no dialogue without that persona may answer, as it would speak of somebody else.
 MAYBE_ASKED, SURELY_ASKED = 0.15, 0.5
+# Who asks for the bot's name is told it, and nothing is weighed.
+_NAME_ASKED = re.compile(
+    "^(?:(?:근데|혹시|그런데|참|아|저기|너는?|넌|네|니|당신은?|그쪽은?|봇님?|말벗|유희)[ ,은는의]*)*"
+    "(?:이름(?:이|은|을)?|성함이|성함은) ?(?:뭐|무엇|어떻게|알려|말해)"
+)
+_NAME = re.compile("^(?:내|제|나의) 이름은 ")
+_CERTAIN = 1.0
 # What the reranker reads: each candidate costs about as much as the conversation itself.
 _NEAR_DIALOGUES, _CLASSES, _ACTS = 7, 6, 5
 # Of two replies that fit as well, the one about this very line; more so at an opening, where more of these are found.
@@ -138,7 +145,12 @@ class Finder:
     def _reranked(self, matches: Sequence[Match], context: DialogueContext) -> list[Match]:
         assert self._reranker is not None
         fits = self._reranker.fits(context, matches)
-        return [replace(match, confidence=worth(fit, context)) for match, fit in zip(matches, fits, strict=True)]
+        return [
+            match
+            if match.confidence == _CERTAIN and match.source is Source.PERSONA
+            else replace(match, confidence=worth(fit, context))
+            for match, fit in zip(matches, fits, strict=True)
+        ]
 
     def _by_nearness(self, matches: Sequence[Match]) -> list[Match]:
         # The reader of facts tells a chance already, and is believed.
@@ -159,14 +171,20 @@ class Finder:
 
     def _fact(self, context: DialogueContext) -> Match | None:
         """The persona's fact that was asked for, in the speech level of the conversation; confidence: how surely."""
+        fact, chance = self._asked_for(context)
+        said = restate(fact, context.speech_level or SpeechLevel.HAEYO) if fact is not None else None
+        if fact is None or said is None or normalise(said) in {normalise(text) for text in context.said_before()}:
+            return None
+        return Match(said, chance, Source.PERSONA, fact)
+
+    def _asked_for(self, context: DialogueContext) -> tuple[str | None, float]:
+        """The fact, and how surely it was asked for."""
+        name = next((fact for fact in context.persona if _NAME.search(fact)), None)
+        if name is not None and context.turns and _NAME_ASKED.search(context.turns[-1].text):
+            return name, _CERTAIN
         asked = self._facts.asked(context) if self._facts is not None else None
         least = SURELY_ASKED if self._retriever.knows(context.persona) else MAYBE_ASKED
-        if asked is None or asked.chance < least:
-            return None
-        said = restate(asked.fact, context.speech_level or SpeechLevel.HAEYO)
-        if said is None or normalise(said) in {normalise(text) for text in context.said_before()}:
-            return None
-        return Match(said, asked.chance, Source.PERSONA, asked.fact)
+        return (asked.fact, asked.chance) if asked is not None and asked.chance >= least else (None, 0.0)
 
 
 def worth(fit: Fit, context: DialogueContext) -> float:

@@ -27,6 +27,7 @@ GENERAL = "아무 이야기"
 ALWAYS = "어떤 말이든"
 ASKED = "어떤 물음이든"
 CHOICE = "둘 중 하나를 고름"
+WHO_IT_IS = "사람인지 물음"
 _SPECIAL = (GENERAL, ALWAYS, ASKED)
 # Examples of a class that have to be near together, so that a single odd one decides nothing.
 _NEAREST = 3
@@ -158,7 +159,8 @@ class Listener:
             reply = _next_reply(answers, context, echo) if answers is not None else None
             if answers is not None and reply is not None:
                 found.append(Heard(answers.name, reply, 0.0, form, said_back=bool(echo)))
-        chosen = choice(text, level)
+        # Whether it is a human or a machine is nothing to choose.
+        chosen = choice(text, level) if all(each.said != WHO_IT_IS for each in found) else None
         return found if chosen is None else [*found, Heard(CHOICE, chosen, 1.0, CHOICE, said_back=True)]
 
 

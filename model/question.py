@@ -33,7 +33,7 @@ _INTERROGATIVE = re.compile(
 )
 # Without a question mark, only these endings ask; and what looks like a question may be an exclamation or a quotation.
 _ASKS = re.compile(
-    "(?:까|까요|냐|니|[있없하되했됐]나요?|[은는인]가요?|려나|죠|지|뭐해|뭐함|어때요?|할래|추천[가-힣 ]*|줘요?"
+    "(?:까|까요|냐|니|[있없하되했됐]나요?|[은는인런한]가요?|려나|죠|지|뭐해|뭐함|어때요?|할래|추천[가-힣 ]*|줘요?"
     "|주세요|골라봐|어떡해요?|돼)$"
 )
 _ASKS_NOTHING = re.compile(
@@ -47,7 +47,14 @@ _BOT = (
 _ABOUT_BOT = re.compile(f"(?:^| ){_BOT}(?= |$)")
 _WHO_IT_IS = re.compile("(?:사람|인간|알바|상담원|직원|로봇|기계|AI|인공지능|챗봇|가짜)[가-힣 ]{0,10}$")
 _INVITED = re.compile("(?:만나|(?:^| )가|러 ?가|[에서] 보)자$")
-_BEHIND = re.compile("뒤에 (?:사람|누구|누가|직원)|인 ?척")
+_BEHIND = re.compile(
+    "(?:사람|인간)(?:이에요|이야|이세요|인가요)? (?:로봇|AI|봇|기계)"
+    "|(?:로봇|AI|봇|기계)(?:이에요|예요|이야|야)? 사람|뒤에 (?:사람|누구|누가|직원)|인 ?척"
+    "|(?:^| )(?:저|나)랑 |말 ?(?:거는|걸어)"
+)
+_OF_TASTE = re.compile(
+    "좋|싫|고르|고를|고른|제일|최애|취향|편이|[형파]이?야|라면|같으면|하고 ?싶|할래|할 ?거|꼽|뭐함|뭐해"
+)
 _BOT_TOO = re.compile("(?:^| )(?:너|당신|유희|말벗|봇|AI|인공지능|로봇)(?:님|씨)?도 ")
 _SPEAKER = re.compile("(?:^| )(?:나|저|내|제|날|절|내가|제가|우리|저희)(?:한테|를|만|랑|보다|도|는|가|의)?(?= |$)")
 # What may do harm when a machine says yes to it.
@@ -79,8 +86,9 @@ _RIGHT = re.compile(
 )
 _OPEN_OR_OPINION = re.compile(
     "역시|대박|그쵸|그치|어이없|겠[지죠]|실화|최고|말이 ?되|뭐|뭘|어디|언제|누구|어떻|어케|무슨|왜|얼마|몇|어쩌|어떡"
+    "|만 ?그런"
 )
-_WHY = re.compile("왜 .*$")
+_WHY = re.compile("왜.*$")
 _HOW = re.compile("어떻게|어케|방법|요령|비결|꿀팁|[가-힣]는 법|[는한] 팁")
 _AT_A_LOSS = re.compile("(?:어떡하|어떡해|어쩌[지죠]|어쩜|어떻하)[가-힣]*$")
 _KNOWN = re.compile(
@@ -164,7 +172,7 @@ def _question(text: str) -> str | None:
         if "?" in sentence and not body.endswith("거든"):
             return body
         is_told = _ASKS_NOTHING.search(body) or (_RIGHT.search(body) and not _OPEN_OR_OPINION.search(body))
-        if is_question(sentence) and not is_told and (_ASKS.search(body) or _AT_A_LOSS.search(body)):
+        if _AT_A_LOSS.search(body) or (is_question(sentence) and not is_told and _ASKS.search(body)):
             return body
     return None
 
@@ -178,7 +186,10 @@ def _about_bot(body: str) -> list[Asked]:
         return [Asked("해 봤는지 물음")]
     if _OPINION.search(body):
         return [Asked("생각을 물음")]
-    return [Asked("말벗도 그런지 물음" if _BOT_TOO.search(body) else "말벗의 취향을 물음")]
+    if _BOT_TOO.search(body):
+        return [Asked("말벗도 그런지 물음")]
+    is_of_taste = _OF_TASTE.search(body) and not re.search("음식|이야기|얘기|이름", body)
+    return [Asked("말벗의 취향을 물음")] if is_of_taste else []
 
 
 def _open(body: str, level: SpeechLevel) -> list[Asked]:

@@ -46,7 +46,7 @@ def test_no_more_than_asked_for() -> None:
 def test_a_question_about_the_bot_is_answered_with_its_fact(level: SpeechLevel | None, said: str) -> None:
     best, *_ = finder(FOOD, NAME).nearest(asked("이름이 뭐예요?", level=level, persona=FACTS), 3)
     assert (best.text, best.source) == (said, Source.PERSONA)
-    assert SURELY_ASKED < best.confidence < 1
+    assert SURELY_ASKED < best.confidence <= 1
 
 
 def test_asked_about_itself_the_bot_says_what_its_own_persona_says() -> None:
@@ -198,11 +198,21 @@ def test_a_fact_is_compared_with_what_fits(sensible: float, first: str) -> None:
     own = replace(NAME, persona=frozenset(persona))
     told = "제 이름은 유희예요."
     judge = Judge({"비밀이에요.": Fit(sensible, sensible), told: Fit(0.5, 0.5)})
-    best, second, *_ = finder(own, reranker=judge).nearest(asked("이름이 뭐예요?", persona=persona), 9)
+    best, second, *_ = finder(own, reranker=judge).nearest(asked("진짜 이름이 뭐예요?", persona=persona), 9)
     assert best.text == first
     assert {best.text, second.text} == {"비밀이에요.", told}
     (candidates,) = judge.asked
     assert [(match.text, match.said) for match in candidates if match.source is Source.PERSONA] == [(told, persona[0])]
+
+
+def test_who_asks_for_the_name_is_told_it() -> None:
+    own = replace(NAME, persona=frozenset(FACTS))
+    judge = Judge({"비밀이에요.": Fit(0.999, 0.999), "제 이름은 유희예요.": Fit(0.1, 0.1)})
+    for question in ("이름이 뭐예요?", "근데 너는 이름이 뭐야?", "혹시 성함이 어떻게 되세요?"):
+        best, *_ = finder(own, reranker=judge).nearest(asked(question, persona=FACTS), 9)
+        assert best.text == "제 이름은 유희예요."
+    best, *_ = finder(own, reranker=judge).nearest(asked("강아지 이름이 뭐예요?", persona=FACTS), 9)
+    assert best.text == "비밀이에요."
 
 
 @pytest.mark.parametrize("known", [True, False])

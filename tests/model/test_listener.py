@@ -247,6 +247,12 @@ def test_asked_to_choose_it_chooses() -> None:
     assert listener(WHETHER).in_general(asked("회색이 나을까요?"), []) == []
 
 
+def test_whether_it_is_human_is_nothing_to_choose() -> None:
+    honest = ListeningClass(ASKED, "사람인지 물음", (), {HAEYO: ("사람은 아니고 AI예요.",)})
+    heard = listener(honest).in_general(asked("사람이에요 로봇이에요?"), [])
+    assert [each.reply for each in heard] == ["사람은 아니고 AI예요."]
+
+
 def test_what_fits_in_general_is_not_heard_as_a_topic() -> None:
     heard = listener(PLANS, PETS).heard(asked("내일 산에 가려고"), 5)
     assert [each.name for each in heard] == ["pets/proud"]
