@@ -25,6 +25,8 @@ class Asked:
 
 
 _MOST_CHARACTERS = 20
+# Of a sentence no more is read: patterns that look for an ending take the square of its length.
+_READ = 100
 _SENTENCE = re.compile(r"(?<=[.!?~…])\s+|\n")
 _ENDS = re.compile(r"[^가-힣A-Za-z0-9]+$")
 _INTERROGATIVE = re.compile(
@@ -150,7 +152,7 @@ def asked(text: str, level: SpeechLevel) -> list[Asked]:
     """The forms of the question that `text` ends with, the surest first; none where it asks nothing that is known."""
     if _HARMFUL.search(text):
         return []
-    if _INVITED.search(_ENDS.sub("", text)):
+    if _INVITED.search(_ENDS.sub("", text[-_READ:])):
         return [Asked("같이 가자고 함")]
     body = _question(clean_text(text))
     if body is None:
@@ -168,7 +170,7 @@ def _question(text: str) -> str | None:
     Without a question mark, -지 asks only where it is an opinion.
     """
     for sentence in reversed([each for each in _SENTENCE.split(text) if each]):
-        body = _ENDS.sub("", sentence)
+        body = _ENDS.sub("", sentence)[-_READ:]
         if "?" in sentence and not body.endswith("거든"):
             return body
         is_told = _ASKS_NOTHING.search(body) or (_RIGHT.search(body) and not _OPEN_OR_OPINION.search(body))

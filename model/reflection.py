@@ -17,6 +17,8 @@ from model.turning import turned as turn
 
 _MOST_CHARACTERS = 22
 _LEAST_CHARACTERS = 5
+# Of a sentence no more is read: patterns that look for an ending take the square of its length.
+_READ = 100
 _SENTENCE = re.compile(r"(?<=[.!?~…])\s+|\n")
 # What people type stops at laughter and tears as well.
 _TYPED_SENTENCE = re.compile(r"(?<=[.!?~…ㅋㅎㅠㅜ])\s+|\n")
@@ -95,7 +97,7 @@ def _asks(sentence: str) -> bool:
 
 
 def _said_back(sentence: str, level: SpeechLevel) -> str | None:
-    told = _EXCLAIMED.sub("지", sentence)
+    told = _EXCLAIMED.sub("지", sentence[-_READ:])
     body = _LENGTHENED.sub("", _DROPPED_FIRST.sub("", _TAIL.sub("", told)))
     turned = None if _asks(told) else turn(_TYPED_YO.sub("요", body), level)
     if turned is None:

@@ -225,3 +225,8 @@ def test_two_nods_are_one_too_many() -> None:
 def test_sentences_end_with_a_mark_and_a_space() -> None:
     assert sentences("정말요? 와~ 3.5점이네요! 좋다") == ["정말요?", "와~", "3.5점이네요!", "좋다"]
     assert sentences("한 문장") == ["한 문장"]
+
+
+def test_of_a_long_line_only_the_end_is_read() -> None:
+    assert reflected("가나다라마바사" * 600, HAEYO) is None
+    assert reflected("그래서 " * 900 + "산에 다녀왔어요", HAEYO) == "산에 다녀왔군요"
