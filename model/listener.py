@@ -20,14 +20,13 @@ from model.choice import choice
 from model.dialogue import DialogueContext, Role, SpeechLevel
 from model.line_vectors import LineVectors
 from model.lines import earlier_line, has_words, normalise, previous_reply
-from model.question import asked
+from model.question import WHO_IT_IS, asked
 from model.reflection import reflected, sentences, with_reflection
 
 GENERAL = "아무 이야기"
 ALWAYS = "어떤 말이든"
 ASKED = "어떤 물음이든"
 CHOICE = "둘 중 하나를 고름"
-WHO_IT_IS = "사람인지 물음"
 _SPECIAL = (GENERAL, ALWAYS, ASKED)
 # Examples of a class that have to be near together, so that a single odd one decides nothing.
 _NEAREST = 3
@@ -127,7 +126,7 @@ class Listener:
 
         What was said is said back before it where that can be done and was not done just before. None of `ALWAYS` where
         one was among the bot's newest turns: who is told to go on each time is not listened to. Before these, to a
-        question, what answers its form; last, where it asks to choose, a choice.
+        question, what answers its form and, where it asks to choose, a choice.
         """
         if not has_words(context.turns):
             return []

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from model.dialogue import SpeechLevel
 from model.hangul import final, with_final
 from model.lines import is_question
+from model.reflection import sentences
 from model.text import clean_text
 
 
@@ -24,10 +25,11 @@ class Asked:
     echo: str = ""
 
 
+WHO_IT_IS = "사람인지 물음"
+"""The form of a question whether the bot is a human or a machine."""
 _MOST_CHARACTERS = 20
 # Of a sentence no more is read: patterns that look for an ending take the square of its length.
 _READ = 100
-_SENTENCE = re.compile(r"(?<=[.!?~…])\s+|\n")
 _ENDS = re.compile(r"[^가-힣A-Za-z0-9]+$")
 _INTERROGATIVE = re.compile(
     "(?:^| )(?:뭐|뭘|뭔|무슨|무엇|어디|언제|누가|누구|어떤|어느|왜|어떻게|어케|얼마|몇|며칠)|뭐(?:가|를|야|예요"
@@ -169,7 +171,7 @@ def _question(text: str) -> str | None:
 
     Without a question mark, -지 asks only where it is an opinion.
     """
-    for sentence in reversed([each for each in _SENTENCE.split(text) if each]):
+    for sentence in reversed([each for each in sentences(text) if each]):
         body = _ENDS.sub("", sentence)[-_READ:]
         if "?" in sentence and not body.endswith("거든"):
             return body
@@ -181,9 +183,9 @@ def _question(text: str) -> str | None:
 
 def _about_bot(body: str) -> list[Asked]:
     if _WHO_IT_IS.search(body):
-        return [Asked("사람인지 물음")]
-    if (found := _LIKED.search(body)) and not _NOTHING_TO_LIKE.fullmatch(found[1]):
-        return [Asked("좋아하는지 물음", found[1])]
+        return [Asked(WHO_IT_IS)]
+    if liked := _liked(body):
+        return [liked]
     if _DONE.search(body):
         return [Asked("해 봤는지 물음")]
     if _OPINION.search(body):
@@ -192,6 +194,12 @@ def _about_bot(body: str) -> list[Asked]:
         return [Asked("말벗도 그런지 물음")]
     is_of_taste = _OF_TASTE.search(body) and not re.search("음식|이야기|얘기|이름", body)
     return [Asked("말벗의 취향을 물음")] if is_of_taste else []
+
+
+def _liked(body: str) -> Asked | None:
+    found = _LIKED.search(body)
+    is_thing = found is not None and not _NOTHING_TO_LIKE.fullmatch(found[1])
+    return Asked("좋아하는지 물음", found[1]) if found is not None and is_thing else None
 
 
 def _open(body: str, level: SpeechLevel) -> list[Asked]:
@@ -217,8 +225,8 @@ def _closed(body: str, level: SpeechLevel) -> list[Asked]:
         return forms
     if found := _KNOWN.search(body):
         return [Asked("아는지 물음", _last_words(found[1]))]
-    if (found := _LIKED.search(body)) and not _NOTHING_TO_LIKE.fullmatch(found[1]):
-        return [Asked("좋아하는지 물음", found[1])]
+    if liked := _liked(body):
+        return [liked]
     for pattern, form in _TOLD_THEN:
         if pattern.search(body):
             return [Asked(form)]

@@ -2,8 +2,8 @@
 
 Reflective listening (Rogers 1951; in a program first by ELIZA, Weizenbaum 1966): a general reply becomes one about this
 very line when the end of the line stands before it. Korean ends a sentence with its verb, and whatever precedes may be
-left out, so the last words say the most and are a sentence by themselves. Only endings that turn into -군요 (-구나)
-without a dictionary are read: the past, nouns with the copula, intentions, the present where adjectives can be told.
+left out, so the last words say the most and are a sentence by themselves. Which endings turn
+into -군요 (-구나) is told in `model.turning`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 from model.dialogue import SpeechLevel
 from model.hangul import final
 from model.text import clean_text
-from model.turning import turned as turn
+from model.turning import turned
 
 _MOST_CHARACTERS = 22
 _LEAST_CHARACTERS = 5
@@ -99,10 +99,10 @@ def _asks(sentence: str) -> bool:
 def _said_back(sentence: str, level: SpeechLevel) -> str | None:
     told = _EXCLAIMED.sub("지", sentence[-_READ:])
     body = _LENGTHENED.sub("", _DROPPED_FIRST.sub("", _TAIL.sub("", told)))
-    turned = None if _asks(told) else turn(_TYPED_YO.sub("요", body), level)
-    if turned is None:
+    news = None if _asks(told) else turned(_TYPED_YO.sub("요", body), level)
+    if news is None:
         return None
-    words = _last_words(turned.split())
+    words = _last_words(news.split())
     said = " ".join(words)
     return said if len(said) >= _LEAST_CHARACTERS and len(words) > 1 else None
 

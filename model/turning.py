@@ -77,10 +77,9 @@ _ADJECTIVE_STEMS = re.compile(
 )
 # What somebody saw or heard: 웃더라고요, 나온대요.
 _SEEN = re.compile("([가-힣]+)(?:더라고요?|더라구요?|더라니까요?|더라|더군요|더군|던데요?|데요)$")
-_HEARD_OF_NOW = re.compile("([가-힣])대요?$")
 # A guess, what others said, and most in -이, which are nouns.
 _NOT_SEEN = re.compile("(?:겠|[다라자냐]|(?<![붙끓보쌓쓰놓직먹높줄숙들모꼬섞울짝설속녹눌])이)$")
-_HEARD_OF_ANY = re.compile("([가-힣])대요?$")
+_HEARD = re.compile("([가-힣])대요?$")
 _NOUN_HEARD = re.compile("([가-힣])(?:이래|이라고 ?해|이라네|이라는데|이랍니다)요?$")
 # Endings that may stand after any predicate, and what is said in their place.
 _GUESSED = re.compile("([가-힣]*겠)(?:어요?|다|네요?|음|습니다|더라고?요?|지요?|죠)$")
@@ -111,8 +110,7 @@ _NOMINAL = re.compile(
     "|고)감|(?:까지|번|이나|타고|보러) 감|만남|버림|바꿈|그만둠))$"
 )
 _ADJECTIVE_NOMINAL = re.compile("([같높많좋싫없있낮깊맑넓짧젊얇밝작적]|괜찮|귀찮)음$")
-# A verb in the plain form has -ㄴ다 or -는다, so what has neither is an adjective.
-_ADJECTIVE_PLAIN = re.compile("([가-힣]+)다$")
+# A verb in the plain form (_PLAIN) has -ㄴ다 or -는다, so what has neither is an adjective, but for these.
 _NO_ADJECTIVE = re.compile("(?:바|사이|소|빌라|판|니|라|이|아니|디)다$")
 _FORMAL = re.compile("([가-힣]*)([가-힣])니다$")
 _EXCLAIMED = re.compile("([가-힣]+)(네요?|네여)$")
@@ -139,6 +137,7 @@ _CONTRACTED_STEMS = {
     "꺼": "끄", "바빠": "바쁘", "아파": "아프", "예뻐": "예쁘", "나빠": "나쁘", "슬퍼": "슬프", "고파": "고프",
     "기뻐": "기쁘", "뛰어": "뛰", "쉬어": "쉬",
 }  # fmt: skip
+_LONGEST_FIRST = sorted(_CONTRACTED_STEMS.items(), key=lambda each: -len(each[0]))
 _OPENED = {
     "려": "리",
     "여": "이",
@@ -153,7 +152,6 @@ _OPENED = {
     "뎌": "디",
     "녀": "니",
 }
-_RU = {"라": "르", "러": "르"}
 
 
 def turned(body: str, level: SpeechLevel) -> str | None:
@@ -172,7 +170,7 @@ def turned(body: str, level: SpeechLevel) -> str | None:
         return body[: found.start()] + _ADJECTIVES[found[1]] + plain
     if found := _NOUN.search(body):
         return body[: found.end(1)] + ("이" if final(found[1]) else "") + plain
-    return _of_past(body, plain) or _of_present(body, plain, verbal) or _of_any(body, level)
+    return _of_past(body, plain) or _of_present(body, plain, verbal) or _of_any(body, plain)
 
 
 def _of_present(body: str, plain: str, verbal: str) -> str | None:
@@ -197,9 +195,8 @@ def _of_past(body: str, plain: str) -> str | None:
     return None
 
 
-def _of_any(body: str, level: SpeechLevel) -> str | None:
+def _of_any(body: str, plain: str) -> str | None:
     """Other endings: of what was seen or heard, guesses, nominal forms, and last the bare present."""
-    plain = "군요" if level is SpeechLevel.HAEYO else "구나"
     return (
         _of_hearsay(body, plain)
         or _of_guess(body, plain)
@@ -215,9 +212,9 @@ def _in_past(stem: str, plain: str) -> str | None:
 
 
 def _of_hearsay(body: str, plain: str) -> str | None:
-    if (found := _HEARD_OF_ANY.search(body)) and (final(found[1]) in ("ㅆ", "ㅄ") or found[1] in "좋많싫같높"):
-        return body[: found.end(1)] + plain
-    if found := _HEARD_OF_NOW.search(body):
+    if found := _HEARD.search(body):
+        if final(found[1]) in ("ㅆ", "ㅄ") or found[1] in "좋많싫같높":
+            return body[: found.end(1)] + plain
         if final(found[1]) != "ㄴ":
             return None
         stem = "" if found[1] == "는" else with_final(found[1], "")
@@ -267,7 +264,7 @@ def _of_nominal(body: str, plain: str) -> str | None:
 
 def _of_bare_present(body: str, plain: str) -> str | None:
     """매일 같은 자리에 앉아요: 매일 같은 자리에 앉는군요."""
-    if (found := _ADJECTIVE_PLAIN.search(body)) and not body.endswith("니다"):
+    if (found := _PLAIN.search(body)) and not body.endswith("니다"):
         stem = found[1]
         is_adjective = len(stem) > 1 and final(stem[-1]) not in ("ㄴ", "ㅆ") and not _NO_ADJECTIVE.search(body)
         return body[:-1] + plain if is_adjective else None
@@ -305,7 +302,7 @@ def _stem_of(informal: str) -> str | None:
     word = informal.split(" ")[-1] if informal else ""
     if not word or _NO_INFORMAL.search(word) or (word[-1] in "나가" and not _ENDS_IN_NA_OR_GA.search(word)):
         return None
-    for end, stem in sorted(_CONTRACTED_STEMS.items(), key=lambda each: -len(each[0])):
+    for end, stem in _LONGEST_FIRST:
         if informal.endswith(end):
             return informal[: -len(end)] + stem
     last, before = word[-1], word[-2:-1]
@@ -315,6 +312,6 @@ def _stem_of(informal: str) -> str | None:
         return informal[:-2] + with_final(before, "ㅂ") if not final(before) else None
     if last == "워":
         return informal[:-1] + "우"
-    if last in _RU and final(before) == "ㄹ":
-        return informal[:-2] + with_final(before, "") + _RU[last]
+    if last in "라러" and final(before) == "ㄹ":
+        return informal[:-2] + with_final(before, "") + "르"
     return informal[:-1] + _OPENED[last] if last in _OPENED else None

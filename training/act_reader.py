@@ -1,8 +1,8 @@
-"""`python -m training.act_reader`: train what tells the act of a line (`model.act_reader`), in seconds.
+"""`python -m training.act_reader`: train what tells the act of a line (`model.act_reader`), in some minutes.
 
 Learns from lines whose fitting acts were labelled (training/data/acts), from the examples of the general listening
 classes (a line may have several acts), and from what readers found of the general replies they were offered
-(`training.judged`): a reply to an act that was none is seldom sensible.
+(`training.judged`): a reply to an act that was none is seldom sensible. Nearly all the time goes into sentence vectors.
 """
 
 from __future__ import annotations
@@ -73,11 +73,11 @@ def train(
 ) -> dict[str, np.ndarray]:
     """Weights for `ActReader`, by name."""
     torch.manual_seed(seed)
-    texts = dict.fromkeys([*(text for text, _ in lines), *(text for text, _, _ in found)])
-    places = {text: place for place, text in enumerate(texts)}
+    texts = [*(text for text, _ in lines), *(text for text, _, _ in found)]
+    places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
     table = torch.from_numpy(vectors.of(list(places)))
     truth, weight = _told(lines, found, acts)
-    rows = torch.tensor([places[text] for text in [*(text for text, _ in lines), *(text for text, _, _ in found)]])
+    rows = torch.tensor([places[text] for text in texts])
     model = nn.Linear(table.shape[1], len(acts))
     optimizer = torch.optim.AdamW(model.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
     for _ in range(_EPOCHS):
