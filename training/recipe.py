@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -52,7 +53,8 @@ class Recipe:
     `reviews`: movie reviews sampled for their everyday Korean; they are far from chat. `persona_share`: talks without a
     persona that get the default one, `foreign_share`: dialogues of other corpora that stay, both in the replies stage.
     `noise_share`: user turns with typing noise. `passes`: differently noisy passes over the dialogues in the dialogues
-    stage. `slot_copies`: variants of each persona dialogue with other values in its facts, in every pass.
+    stage. `slot_copies`: variants of each persona dialogue with other values in its facts, in every pass. `text` and
+    `replies`: None leaves that stage out, as an ablation does.
     """
 
     shape: Shape
@@ -64,9 +66,9 @@ class Recipe:
     noise_share: float
     passes: int
     slot_copies: int
-    text: TrainOptions
+    text: TrainOptions | None
     dialogues: TrainOptions
-    replies: TrainOptions
+    replies: TrainOptions | None
     distractors: int
     seed: int = 0
 
@@ -148,13 +150,36 @@ def run(recipe: Recipe, corpora_folder: Path, authored: Path, out: Path, work: P
     work.mkdir(parents=True, exist_ok=True)
     write_dialogues(corpora.held_out, work / "held_out.jsonl")
     write_dialogues(corpora.evaluation, work / "evaluation.jsonl")
-    _stage(work / "text", recipe.text, lambda settings: _learn_texts(recipe, corpora, work, settings))
-    _stage(work / "dialogues", recipe.dialogues, lambda settings: _learn_dialogues(recipe, corpora, work, settings))
-    _stage(work / "replies", recipe.replies, lambda settings: _learn_replies(recipe, corpora, work, settings))
-    trained = checkpoint.load(work / "replies")
+    trained = train_stages(recipe, corpora, work)
     version = f"{out.name}-{(trained.manifest.data_sha256 or '')[:8]}"
     shipped = replace(trained, manifest=replace(trained.manifest, version=version, parent=None))
     checkpoint.save(shipped, out, torch.bfloat16, keep=["MODEL_CARD.md"])
+
+
+def train_stages(recipe: Recipe, corpora: Corpora, work: Path, tokenizer: Path | None = None) -> Checkpoint:
+    """The checkpoint of the last stage; those whose checkpoints are in `work` already are not run again.
+
+    `tokenizer`: the folder of one to use; default: one trained on the texts and on the chat, which counts three times,
+    as it is what the model will read and write.
+    """
+    lines = [] if tokenizer else [turn.text for dialogue in corpora.chat for turn in dialogue.turns]
+    everything = Material((*corpora.texts, *lines * 3), ())
+    new = partial(start, None, tokenizer, everything, recipe.vocab_size, recipe.shape)
+    text, dialogues, replies = work / "text", work / "dialogues", work / "replies"
+    if recipe.text is not None:
+        material = Material(corpora.texts, (), corpora.files)
+        _stage(text, recipe.text, lambda settings: pretrain(new(), material, text, settings, None))
+    _stage(
+        dialogues,
+        recipe.dialogues,
+        lambda settings: _learn_dialogues(
+            recipe, corpora, new() if recipe.text is None else load_base(str(text), None)[0], dialogues, settings
+        ),
+    )
+    if recipe.replies is None:
+        return checkpoint.load(dialogues)
+    _stage(replies, recipe.replies, lambda settings: _learn_replies(recipe, corpora, work, settings))
+    return checkpoint.load(replies)
 
 
 def _stage(out: Path, settings: TrainOptions, learn: Callable[[TrainOptions], None]) -> None:
@@ -163,21 +188,13 @@ def _stage(out: Path, settings: TrainOptions, learn: Callable[[TrainOptions], No
         learn(replace(settings, resume=last_checkpoint(run_folder(out)) is not None))
 
 
-def _learn_texts(recipe: Recipe, corpora: Corpora, work: Path, settings: TrainOptions) -> None:
-    # The tokenizer weighs chat three times: it is what the model will read and write.
-    lines = [turn.text for dialogue in corpora.chat for turn in dialogue.turns]
-    everything = Material((*corpora.texts, *lines * 3), ())
-    model = start(None, None, everything, recipe.vocab_size, recipe.shape)
-    pretrain(model, Material(corpora.texts, (), corpora.files), work / "text", settings, None)
-
-
-def _learn_dialogues(recipe: Recipe, corpora: Corpora, work: Path, settings: TrainOptions) -> None:
+def _learn_dialogues(recipe: Recipe, corpora: Corpora, base: Checkpoint, out: Path, settings: TrainOptions) -> None:
     """Every token of every dialogue. The default persona is left to the next stage: here it would only cost tokens."""
     rng = random.Random(recipe.seed)
     passes = [dialogue for _ in range(recipe.passes) for dialogue in _one_pass(recipe, corpora, 0, rng)]
-    base = load_base(str(work / "text"), None)[0]
     material = Material((), tuple(passes), corpora.files)
-    pretrain(base, material, work / "dialogues", settings, "text", _validation(base, corpora))
+    parent = "text" if recipe.text is not None else None
+    pretrain(base, material, out, settings, parent, _validation(base, corpora))
 
 
 def _one_pass(recipe: Recipe, corpora: Corpora, persona_share: float, rng: random.Random) -> list[Dialogue]:
