@@ -1,11 +1,13 @@
 """What somebody does with a line: tells of a joy, plans, regrets, asks for advice. A linear map, no torch.
 
-The acts are those that general listening lines are there for (`model.listener.GENERAL`); the map goes from the sentence
-vector of the newest turn to one logit an act (`python -m training.act_reader`).
+The acts are those that general listening lines and reactions are there for (`model.listener`); the map goes from the
+sentence vector of the newest turn to one logit an act (`python -m training.act_reader`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +36,10 @@ class ActReader:
         weight, bias = stored["weight"].astype(np.float32), stored["bias"].astype(np.float32)
         return cls([str(act) for act in stored["acts"]], weight, bias, vectors)
 
-    def acts(self, context: DialogueContext, count: int) -> list[str]:
-        """The `count` likeliest acts of the newest turn, the likeliest first; none where it holds no word."""
+    def acts(self, context: DialogueContext, count: int, among: Collection[str]) -> list[str]:
+        """The `count` likeliest of the acts `among`, the likeliest first; none where the newest turn holds no word."""
         if not has_words(context.turns):
             return []
         logits = self._vectors.of([context.turns[-1].text])[0] @ self._weight + self._bias
-        return [self._acts[number] for number in np.argsort(-logits, kind="stable")[:count]]
+        ordered = (self._acts[number] for number in np.argsort(-logits, kind="stable"))
+        return list(islice((act for act in ordered if act in among), count))

@@ -57,7 +57,7 @@ _NAME_ASKED = re.compile(
 _NAME = re.compile("^(?:내|제|나의) 이름은 ")
 _CERTAIN = 1.0
 # What the reranker reads: each candidate costs about as much as the conversation itself.
-_NEAR_DIALOGUES, _CLASSES, _ACTS = 7, 6, 5
+_NEAR_DIALOGUES, _CLASSES, _REACTIONS, _ACTS = 7, 6, 4, 3
 # Of two replies that fit as well, the one about this very line; more so at an opening, where more of these are found.
 _SPECIFIC_AT_OPENING, _SPECIFIC_LATER = 0.5, 0.3
 
@@ -135,7 +135,9 @@ class Finder:
         heard = self._listener.heard(context, _CLASSES)
         matches += [Match(each.reply, each.nearness, Source.LISTENER, each.said) for each in heard]
         if self._acts is not None and self._reranker is not None:
-            general = self._listener.in_general(context, self._acts.acts(context, _ACTS))
+            acts = self._acts.acts(context, _REACTIONS, self._listener.reactions)
+            acts += self._acts.acts(context, _ACTS, self._listener.acts)
+            general = self._listener.in_general(context, acts)
             matches += [
                 Match(each.reply, each.nearness, Source.LISTENER, each.said, general=not each.said_back)
                 for each in general

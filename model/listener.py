@@ -2,8 +2,9 @@
 
 A class is a topic and what the speaker does with it ("pets, proud of one"), given by examples of what is said; each of
 its replies was written to fit everything in it. The classes of the topic `GENERAL` fit whatever somebody does it with,
-those of `ALWAYS` nearly anything that is told, those of `ASKED` answer a form of question (`model.question`) and may
-have a place, {}, for words of it. They are the project's own, in training/data/listening.
+those of `REACTION` tell finer what happened or what is asked, those of `ALWAYS` fit nearly anything that is told, those
+of `ASKED` answer a form of question (`model.question`) and may have a place, {}, for words of it. They are the
+project's own, in training/data/listening.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from model.question import WHO_IT_IS, asked
 from model.reflection import reflected, sentences, with_reflection
 
 GENERAL = "아무 이야기"
+REACTION = "알맞은 대꾸"
 ALWAYS = "어떤 말이든"
 ASKED = "어떤 물음이든"
 CHOICE = "둘 중 하나를 고름"
-_SPECIAL = (GENERAL, ALWAYS, ASKED)
+_SPECIAL = (GENERAL, REACTION, ALWAYS, ASKED)
 # Examples of a class that have to be near together, so that a single odd one decides nothing.
 _NEAREST = 3
 # Turns of the bot between two lines that fit anything.
@@ -82,7 +84,12 @@ class Listener:
 
     def __init__(self, classes: Sequence[ListeningClass], vectors: LineVectors) -> None:
         self._classes = [each for each in classes if each.topic not in _SPECIAL]
-        self._general = {each.act: (each, vectors.of(each.said)) for each in classes if each.topic == GENERAL}
+        by_act = (each for each in classes if each.topic in (GENERAL, REACTION))
+        self._general = {each.act: (each, vectors.of(each.said)) for each in by_act}
+        self.acts = frozenset(each.act for each in classes if each.topic == GENERAL)
+        """Those of the general classes."""
+        self.reactions = frozenset(each.act for each in classes if each.topic == REACTION)
+        """The finer ones."""
         self._always = [(each, vectors.of(each.said)) for each in classes if each.topic == ALWAYS]
         self._asked = {each.act: each for each in classes if each.topic == ASKED}
         always = (text for each, _ in self._always for replies in each.replies.values() for text in replies)

@@ -49,10 +49,10 @@ _BOT = (
     "(?:[은는이가도을를의]|이?라는|이?라면|한테|에게|이?야|이랑|랑)?"
 )
 _ABOUT_BOT = re.compile(f"(?:^| ){_BOT}(?= |$)")
-_WHO_IT_IS = re.compile("(?:사람|인간|알바|상담원|직원|로봇|기계|AI|인공지능|챗봇|가짜)[가-힣 ]{0,10}$")
+_WHO_IT_IS = re.compile("(?:사람|인간|알바|상담원|직원|로봇|기계|AI|인공지능|챗봇|가짜|프로그램)[가-힣 ]{0,10}$")
 _INVITED = re.compile("(?:만나|(?:^| )가|러 ?가|[에서] 보)자$")
 _BEHIND = re.compile(
-    "(?:사람|인간)(?:이에요|이야|이세요|인가요)? (?:로봇|AI|봇|기계)"
+    "(?:사람|인간)(?:이에요|이야|이세요|인가요)? (?:아니면 )?(?:로봇|AI|봇|기계|프로그램)"
     "|(?:로봇|AI|봇|기계)(?:이에요|예요|이야|야)? 사람|뒤에 (?:사람|누구|누가|직원)|인 ?척"
     "|(?:^| )(?:저|나)랑 |말 ?(?:거는|걸어)"
 )
@@ -117,6 +117,9 @@ _TOLD_THEN = (
     (_RISKY, "알아봐야 아는 것을 물음"),
 )
 _WILL = re.compile("([가-힣]+)까요?$")
+_OR_NOT = re.compile("까요?,? 말까요?$")
+# Something of that kind is looked for, not foretold: 읽기 좋은 소설 있을까요.
+_SOUGHT = re.compile("(?:좋은|만한|맞는|쉬운|괜찮은|나은|방법|비결|요령) ?.*있을$")
 _PREDICATE = re.compile(
     "(?:될|끝날|달라질|들킬|어울릴|이길|붙을|떨어질|(?<![고러] )올|맞을|지날|풀릴|나아질|좋아질|성공할|가능할"
     "|생길|나올|알아볼|기억할|좋아할|싫어할|맛있을"
@@ -230,7 +233,7 @@ def _closed(body: str, level: SpeechLevel) -> list[Asked]:
     for pattern, form in _TOLD_THEN:
         if pattern.search(body):
             return [Asked(form)]
-    return _whether(re.sub("까 말까$", "까", body))
+    return _whether(_OR_NOT.sub("까", body))
 
 
 def _whether(body: str) -> list[Asked]:
@@ -253,6 +256,8 @@ def _foretold(body: str) -> Asked:
     """`body`: before -까, 연락해 볼 or 비가 올."""
     if body.endswith(("걸", "은", "인", "일")):
         return Asked("그런 것인지 물음")
+    if _SOUGHT.search(body):
+        return Asked("추천을 바람")
     if _PREDICATE.search(body):
         return Asked("어떻게 될지 물음", _last_words(body))
     if final(body[-1]) != "ㄹ":
@@ -301,7 +306,7 @@ def _adnominal(connective: str) -> str:
 def _last_words(text: str) -> str:
     """The last words, as many as are short enough; a clause that ended before is left out."""
     kept: list[str] = []
-    for word in reversed(text.split()):
+    for word in reversed([word for word in text.split() if word != "혹시"]):
         ends = re.search("(?:는데|은데|인데|한데|던데|다가|니까|면서|려고|더니|길래|까|고|서|면|요|다)$", word)
         if kept and (ends or len(" ".join([word, *kept])) > _MOST_CHARACTERS):
             break

@@ -12,6 +12,7 @@ import re
 
 from model.dialogue import SpeechLevel
 from model.hangul import final
+from model.lines import is_question
 from model.text import clean_text
 from model.turning import turned
 
@@ -24,10 +25,14 @@ _SENTENCE = re.compile(r"(?<=[.!?~…])\s+|\n")
 _TYPED_SENTENCE = re.compile(r"(?<=[.!?~…ㅋㅎㅠㅜ])\s+|\n")
 # General listening: 그랬군요, 그렇구나, 그래요?
 _NODS = re.compile(r"(?:군요|구나|그래요|그래|그랬어요|그랬어)[.!?~]*$")
-_TAIL = re.compile(r"(?:[^가-힣?]|(?<![가-힣])(?:허허|하하|대박|진짜|오늘|감동|하|하아|휴|에휴|흑|아이고)$)+$")
+_TAIL = re.compile(
+    r"(?:[^가-힣?]|(?<![가-힣])(?:허허|하하|대박|진짜|오늘|감동|하|하아|휴|에휴|흑|아이고"
+    r"|(?:미쳤|망했|망쳤)(?:다|어|음|네|어요|네요|습니다)|망함|미침)$)+$"
+)
 # 갔지 뭐예요 is no question; 했어욬ㅋㅋ, 보냈다아아.
 _EXCLAIMED = re.compile("지 ?뭐(?:예요|에요|야|유|람)")
 _TYPED_YO = re.compile("[욬욥욧염]$")
+_NO_VERB = re.compile("(?:에서|에게서|한테서|부터|까지)$")
 _LENGTHENED = re.compile("(?<=[다네])[아앙]+$")
 _ASKED = re.compile(r"왜|뭐|뭔|무슨|어디|누구|누가|언제|몇|어느|얼마|어떡|어떻|어떤")
 _PARTICLES = "(?:한테|에게|보다|보고|밖에|[는가를도의만랑])*"
@@ -37,13 +42,39 @@ _NOT_SAID_BACK = re.compile(
     r"[\"“”'‘’`{}\[\]<>:;*\\/|=@#]|[0-9]{3}|[0-9] ?호|주소|필터|비밀|죽|자살|자해|사라지|없어지고|끝내고|뛰어내리"
     rf"|(?:^| )(?:너|넌|널|니|네가|당신|말벗|챗봇|봇)님?(?:[은이을]|{_PARTICLES})(?= |$)"
 )
+# What hurts when a listener says it of somebody, or of what is theirs.
+_UNKIND = re.compile(
+    "(?<!민)망[했쳤하친]|못하는(?:군|구나)|못났|못생|멍청|바보|미쳤|웃기는|한심|찌질|뚱뚱|쪘|찌는|늙|쓰레기|노답|무능|게으르|형편없"
+    "|최악|엉망|호구|민폐|꼰대|눈치 ?없|철없|소심|쫄보|겁쟁이|꼴찌|백수|모쏠"
+)
 # Words that end a clause or, where people leave out the full stop, a sentence: what follows stands by itself.
 _CLAUSE = re.compile(
     r"(?:는데|은데|인데|한데|고|(?<![에께])서|니까|면|지만|다가|더니|느라|려고|자마자|길래|해도|어도|아도|으며|다며|요"
-    r"|니다|[가-힣][음임함]|[았었했갔왔됐봤났샀졌렸줬켰셨겠있][어다음]|없[어다음])$"
+    r"|니다|[가-힣][음임함됨]|[올걸달밀들열팔풀떨잘]림|시킴|[가-힣]힘|[혼끝일늘떠]남|[보지끝혼]냄|[어아터깨빠려커]짐"
+    r"|[있없][어다음]|거든)$"
 )
+# Forms that end a sentence where no auxiliary verb follows: 무서워 | 사랑니 뽑는대, but 무서워 죽겠다.
+_INFORMAL = re.compile(
+    "(?:(?<!샤)(?<!파)(?<!타)워|(?<![올새이방피오화손재남동서북])해|아파|예뻐|기뻐|슬퍼|바빠|고파"
+    "|(?<!시간)(?<!공간)(?<![군현연반인])(?:[간온된난란운인든]|[가-힣]한|는)대요?)$"
+)
+_FOLLOWS_VERB = re.compile(
+    "^(?:있|계|싶|보|봤|봐|본|볼|봄|놓|놨|놔|두|둔|둬|뒀|줬|주|줄|준|줌|줘|드|버|가|갔|간|갈|감|오|왔|온|올|옴|와|나|났|난"
+    "|내|냈|낸|대|댔|죽|미치|미칠|하|했|한|함|할|해|지|졌|치|쳐|쌓|빠|먹|뜨|말|살|다니|야|도|서|못)"
+)
+# What wants an answer, and what limits what stands before it.
+_CHANGES = re.compile("(?:말아|줘|줘라|주라|주세요|하자|할래)(?:요)?$|(?:^| )[저나]만(?: |$)")
+# 갔다 왔는데, 왔다 가니.
+_COMES_BACK = re.compile("^(?:왔|오니|온|와서|와요|올|가니|갔|간|가서|하더|하던|하니|하면)")
+# Said after the news, about it: "폰 액정 나갔어.. 산지 일주일 됐는데".
+_AFTERTHOUGHT = re.compile("(?:[는은인한던]데|거든)요?$")
+# What they say of the next word, it does not say alone: 다른 회사, 첫 월급.
+_DETERMINER = re.compile("다른|딴|새|새로운|첫|옛|전|여러|모든|무슨|어떤|어느|이런|그런|저런|맨|안|못")
+# A sentence that begins so takes back or outdoes the one before: 지갑 잃어버렸어 근데 찾았어.
+_TURN = re.compile("(?:근데|그런데|하지만|그래도|결국|알고 ?보니|다행히|드디어|그래서|그러다|그랬더니|이제 ?와서)")
+_PAST = re.compile("[가-힣]+(?:어|다|음|네|어요|습니다|네요|답니다|거든|거든요)")
 _LIKE_CLAUSES = re.compile(
-    "(?:(?:짜장|라|냉|화|장|쫄|비빔|가|전|수|표)면|(?:창|광|사|최|재|냉장|중|참)고|(?:부|순|독|유|원|각|약|자소"
+    "(?:(?:짜장|라|냉|화|장|쫄|비빔|가|전|수|표)면|(?:창|광|사|최|재|냉장|중|참|신)고|(?:부|순|독|유|원|각|약|자소"
     "|이력|보고)서"
     "|다음|처음|마음|모임|웃음|믿음|얼음|요즘|게임|타임|책임|속임|걸음|담임|함)$"
 )
@@ -85,11 +116,30 @@ def reflected(text: str, level: SpeechLevel) -> str | None:
     if _NOT_SAID_BACK.search(text):
         return None
     typed = [each for each in _TYPED_SENTENCE.split(clean_text(text)) if _TAIL.sub("", each)]
-    said = _said_back(typed[-1], level) if typed else None
+    for sentence in _to_say_back(typed):
+        said = _said_back(sentence, level)
+        if said is not None:
+            return None if _UNKIND.search(said) else said
+    return None
+
+
+def _to_say_back(typed: list[str]) -> list[str]:
+    """The last sentence, or first the one before it where that tells what happened and the last but adds to it."""
+    if not typed:
+        return []
+    *before, last = typed
+    if not before or _asks(last):
+        return [last]
+    news = _TAIL.sub("", before[-1])
+    if _is_past(news) and _adds(news, _TAIL.sub("", last)):
+        return [before[-1], last]
     # After what happened, a word tells how it was: "모르는 분이었어요 ㅠㅠ 창피해요".
-    if said is None and len(typed) > 1 and len(typed[-1].split()) == 1 and not _asks(typed[-1]):
-        said = _said_back(typed[-2], level)
-    return said
+    return [last, before[-1]] if len(last.split()) == 1 else [last]
+
+
+def _is_past(sentence: str) -> bool:
+    last = sentence.split()[-1]
+    return bool(_PAST.fullmatch(last)) and any(final(syllable) == "ㅆ" for syllable in last[:-1])
 
 
 def _asks(sentence: str) -> bool:
@@ -98,8 +148,9 @@ def _asks(sentence: str) -> bool:
 
 def _said_back(sentence: str, level: SpeechLevel) -> str | None:
     told = _EXCLAIMED.sub("지", sentence[-_READ:])
-    body = _LENGTHENED.sub("", _DROPPED_FIRST.sub("", _TAIL.sub("", told)))
-    news = None if _asks(told) else turned(_TYPED_YO.sub("요", body), level)
+    body = _without_addition(_LENGTHENED.sub("", _DROPPED_FIRST.sub("", _TAIL.sub("", told))))
+    is_news = not _asks(told) and not _NO_VERB.search(body)
+    news = turned(_TYPED_YO.sub("요", body), level) if is_news else None
     if news is None:
         return None
     words = _last_words(news.split())
@@ -107,25 +158,55 @@ def _said_back(sentence: str, level: SpeechLevel) -> str | None:
     return said if len(said) >= _LEAST_CHARACTERS and len(words) > 1 else None
 
 
+def _without_addition(body: str) -> str:
+    """새치 발견했다 나 아직 스물여덟인데: what happened is the news, and ends with a verb; the rest but adds to it."""
+    words = body.split()
+    ends = (number for number in range(2, len(words)) if _ends_sentence(words[number - 1], words[number]))
+    number = next(ends, None)
+    if number is None:
+        return body
+    news, rest = " ".join(words[:number]), " ".join(words[number:])
+    return news if _adds(news, rest) and not is_question(rest) and not _CHANGES.search(rest) else body
+
+
+def _adds(news: str, rest: str) -> bool:
+    """Whether `rest` but adds to what is told: how it was, since when; what happened then is the news itself."""
+    if _AFTERTHOUGHT.search(rest):
+        return True
+    return _is_past(news) and not _is_past(rest) and not _TURN.match(rest)
+
+
+def _ends_sentence(word: str, following: str) -> bool:
+    """Whether a sentence without a full stop ends with `word`."""
+    if len(word) > 1 and final(word[-2]) == "ㅆ" and word[-1] in "어다음":
+        goes_on = _FOLLOWS_VERB if word.endswith(("있어", "있다")) else _COMES_BACK
+        return not goes_on.search(following)
+    is_informal = _INFORMAL.search(word) and not _FOLLOWS_VERB.search(following)
+    return bool(is_informal or re.search("(?<!필)(?:니다|[가-힣]{2}요)$", word))
+
+
 def _last_words(words: list[str]) -> list[str]:
     """The last clause, at most _MOST_CHARACTERS of it, without words about the speaker; none where these cannot go."""
-    kept: list[str] = []
-    for word in reversed(words):
-        if kept and (_ends_clause(word, kept) or len(" ".join([word, *kept])) > _MOST_CHARACTERS):
+    kept: list[int] = []
+    for number in reversed(range(len(words))):
+        word, following = words[number], [words[each] for each in kept]
+        if kept and (_ends_clause(word, following) or len(" ".join([word, *following])) > _MOST_CHARACTERS):
             break
         if _DROPPED.fullmatch(word):
             continue
         if _ABOUT_SPEAKER.fullmatch(word):
             break
-        kept.insert(0, word)
-    while kept and len(kept) < len(words) and _hangs(kept):
+        kept.insert(0, number)
+    while kept and kept[0] > 0 and _hangs(words[kept[0] - 1], [words[each] for each in kept]):
         del kept[0]
-    return kept
+    return [words[each] for each in kept]
 
 
-def _hangs(words: list[str]) -> bool:
+def _hangs(before: str, words: list[str]) -> bool:
     """Whether the first word means nothing, or something else, without the one before it; 본 and 할 do."""
     word = words[0]
+    if _DETERMINER.fullmatch(before):
+        return True
     if word == "한":
         # One, but for 한 지 and 한 뒤.
         return len(words) > 1 and bool(_AFTER_DOING.search(words[1]))
@@ -135,6 +216,8 @@ def _hangs(words: list[str]) -> bool:
 
 def _ends_clause(word: str, following: list[str]) -> bool:
     """Whether `word` ends what goes before `following`."""
+    if _ends_sentence(word, following[0]):
+        return True
     if not _CLAUSE.search(word) or _LIKE_CLAUSES.search(word):
         return False
     # One word alone says too little; what was done first goes with it: 늦잠 자서 지각했군요.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,7 @@ from model.act_reader import ACT_READER
 from model.dialogue import Source
 from model.finder import LISTENING
 from model.line_vectors import VECTORS, LineVectors, write_arrays
-from model.listener import GENERAL, ListeningClass, load_listening
+from model.listener import GENERAL, REACTION, ListeningClass, load_listening
 from training import options
 from training.collected import BASE_DATA
 from training.errors import BadData
@@ -33,23 +34,42 @@ ACTS = BASE_DATA / "acts"
 _EPOCHS = 8
 _BATCH = 256
 _LEARNING_RATE = 0.02
-_WEIGHT_DECAY = 0.3
+_WEIGHT_DECAY = 0.05
 # Of each of a labelled line's acts, told or not, beside one judged reply: chosen on the conversations for development.
 _LABELLED_WEIGHT = 0.125
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-def labelled_lines(folder: Path, classes: Sequence[ListeningClass]) -> list[tuple[str, list[str]]]:
-    """Lines with the names of their acts. Raises BadData where the labels cannot be read."""
-    lines = [(text, [each.act]) for each in classes if each.topic == GENERAL for text in each.said]
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A line, its acts, and those it was labelled among: of the others nothing is known."""
+
+    text: str
+    acts: tuple[str, ...]
+    among: frozenset[str]
+
+
+def labelled_lines(folder: Path, classes: Sequence[ListeningClass]) -> list[Labelled]:
+    """Lines with the names of their acts; a file is taken to know of the acts it names.
+
+    Raises BadData where the labels cannot be read.
+    """
+    files: list[list[tuple[str, tuple[str, ...]]]] = [
+        [(text, (each.act,)) for each in classes if each.topic == GENERAL for text in each.said]
+    ]
     for path in sorted(folder.glob("*.jsonl")):
         try:
             records = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-            lines += [(str(record["text"]), [str(act) for act in record["acts"]]) for record in records]
+            files.append([(str(record["text"]), tuple(map(str, record["acts"]))) for record in records])
         except (ValueError, KeyError, TypeError) as error:
             raise BadData(f"{path}: no labelled acts ({error!r}).") from error
-    return lines
+    return [
+        Labelled(text, acts, among)
+        for lines in files
+        for among in [frozenset(act for _, acts in lines for act in acts)]
+        for text, acts in lines
+    ]
 
 
 def found_acts(judged: Iterable[Judged], acts: Sequence[str]) -> list[tuple[str, str, bool]]:
@@ -65,7 +85,7 @@ def found_acts(judged: Iterable[Judged], acts: Sequence[str]) -> list[tuple[str,
 
 
 def train(
-    lines: Sequence[tuple[str, Sequence[str]]],
+    lines: Sequence[Labelled],
     found: Sequence[tuple[str, str, bool]],
     acts: Sequence[str],
     vectors: LineVectors,
@@ -73,7 +93,7 @@ def train(
 ) -> dict[str, np.ndarray]:
     """Weights for `ActReader`, by name."""
     torch.manual_seed(seed)
-    texts = [*(text for text, _ in lines), *(text for text, _, _ in found)]
+    texts = [*(line.text for line in lines), *(text for text, _, _ in found)]
     places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
     table = torch.from_numpy(vectors.of(list(places)))
     truth, weight = _told(lines, found, acts)
@@ -92,15 +112,15 @@ def train(
 
 
 def _told(
-    lines: Sequence[tuple[str, Sequence[str]]], found: Sequence[tuple[str, str, bool]], acts: Sequence[str]
+    lines: Sequence[Labelled], found: Sequence[tuple[str, str, bool]], acts: Sequence[str]
 ) -> tuple[Tensor, Tensor]:
     """Truth and weight of each act in each row, float32 [rows, acts]; of a judged reply only its act counts."""
     truth = torch.zeros(len(lines) + len(found), len(acts))
     weight = torch.zeros_like(truth)
     numbers = {act: number for number, act in enumerate(acts)}
-    for row, (_, own) in enumerate(lines):
-        truth[row, [numbers[act] for act in own if act in numbers]] = 1
-    weight[: len(lines)] = _LABELLED_WEIGHT
+    for row, line in enumerate(lines):
+        truth[row, [numbers[act] for act in line.acts if act in numbers]] = 1
+        weight[row, [numbers[act] for act in line.among if act in numbers]] = _LABELLED_WEIGHT
     for row, (_, act, sensible) in enumerate(found, len(lines)):
         truth[row, numbers[act]] = float(sensible)
         weight[row, numbers[act]] = 1
@@ -120,7 +140,7 @@ def main(
     with options.plain_errors():
         known = own_vectors(vectors)
         classes = load_listening(data / LISTENING)
-        acts = [each.act for each in classes if each.topic == GENERAL]
+        acts = [each.act for each in classes if each.topic in (GENERAL, REACTION)]
         lines = labelled_lines(labels, classes)
         if not acts:
             raise BadData(f"{data}: there is no general listening class, so there are no acts to tell.")

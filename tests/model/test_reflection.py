@@ -208,6 +208,62 @@ def test_what_is_no_plain_talk_is_not_taken_into_the_bots_mouth(said: str) -> No
     assert reflected(said, BANMAL) is None
 
 
+@pytest.mark.parametrize(
+    ("said", "back"),
+    [
+        ("폰 액정 나갔어.. 산지 일주일 됐는데ㅠ", "폰 액정 나갔군요"),
+        ("새치 발견했다 나 아직 스물여덟인데", "새치 발견했군요"),
+        ("태권도 3단 땄어 6살때부터 했거든", "태권도 3단 땄군요"),
+        ("드디어 사과했다 3주 만에", "드디어 사과했군요"),
+        ("임용고시 1차 합격했어요 아직도 안 믿겨요", "임용고시 1차 합격했군요"),
+        ("서류 합격 문자 왔어요!! 손 떨려요", "서류 합격 문자 왔군요"),
+        ("오늘 면접 보고 왔어요. 목소리가 떨려요", "오늘 면접 보고 왔군요"),
+        ("시험 끝났어요. 근데 결과가 무서워요", "결과가 무섭군요"),
+        ("지갑 잃어버렸어 근데 방금 찾았어", "방금 찾았군요"),
+        ("영화를 봤어요 정말 오랜만에 울었어요", "정말 오랜만에 울었군요"),
+        ("클라이밍 처음 갔다 왔는데 팔이 안 올라가요", "팔이 안 올라가는군요"),
+    ],
+)
+def test_what_happened_is_said_back_and_not_what_only_adds_to_it(said: str, back: str) -> None:
+    assert reflected(said, HAEYO) == back
+
+
+@pytest.mark.parametrize(
+    ("said", "back"),
+    [
+        ("벌써 무서워 사랑니 두개 뽑는대", "사랑니 두개 뽑는군요"),
+        ("친한 언니가 이사간대 기분이 좀 묘하네", "기분이 좀 묘하군요"),
+        ("휴강 공지를 이제 올림 나 이미 도착했네", "이미 도착했군요"),
+        ("올해 처음 감기에 걸렸어요", "올해 처음 감기에 걸렸군요"),
+        ("그 시간대 버스는 사람이 없어요", "그 시간대 버스는 사람이 없군요"),
+        ("추워 밖에 못 나가겠다", "밖에 못 나가겠군요"),
+        ("다른 회사에서 같이 일하자는 연락을 받았어요", "같이 일하자는 연락을 받았군요"),
+    ],
+)
+def test_two_sentences_without_a_stop_are_not_run_together(said: str, back: str) -> None:
+    assert reflected(said, HAEYO) == back
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "저 발표 진짜 못하는데요 그것도 제가 제일 못해요",
+        "일기장을 찾았는데 내용이 너무 웃겨요",
+        "이번 시험은 완전히 망했어요",
+        "우리 아들은 정말 게을러요",
+        "치킨 시켰는데 무가 안왔다 이거 전화해 말아",
+        "차였어요 그것도 볼링장에서",
+    ],
+)
+def test_what_would_hurt_or_wants_an_answer_is_not_said_back(said: str) -> None:
+    assert reflected(said, HAEYO) is None
+
+
+def test_a_sigh_at_the_end_is_left_out() -> None:
+    assert reflected("짝녀가 내 사진에 하트 눌렀다 미쳤다", BANMAL) == "짝녀가 사진에 하트 눌렀구나"
+    assert reflected("앞머리 셀프로 잘랐다 망했다", BANMAL) == "앞머리 셀프로 잘랐구나"
+
+
 def test_it_stands_before_a_reply() -> None:
     back = "만점 받았군요"
     assert with_reflection(back, "정말 대단해요!") == "만점 받았군요! 정말 대단해요!"
