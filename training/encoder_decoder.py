@@ -2,82 +2,94 @@
 
 An encoder reads what was said last, a decoder writes the reply (Vaswani et al. 2017; BART's layout without its
 pretraining). It sees the same dialogues, tokenizer, speech-level mark and number of tokens as the decoder-only model it
-is compared with, and is measured by the same functions.
+is compared with; `python -m training.evaluate --encoder-decoder` measures both in one table.
 """
 
 from __future__ import annotations
 
 import math
 import random
+import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Self, cast
 
 import torch
 import typer
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
-from transformers import BartConfig, BartForConditionalGeneration, Trainer, TrainingArguments, set_seed
+from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
+    PreTrainedTokenizerFast,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
 
 from model.chat_format import ChatFormat, get_format
 from model.dialogue import Candidate, DialogueContext, Finish, Sampling, Source
-from model.files import write_json
+from model.errors import BadCheckpoint
+from model.files import replace_folder, write_json
 from model.gpt2 import IGNORED, parameter_count
-from model.text import clean_text
 from model.tokenizer import load_tokenizer
-from training import metrics, options
+from training import options
 from training.corpora import load_dialogues
-from training.evaluate import sampled_examples
-from training.examples import TrainingExample, examples_of
-from training.scoring import morpheme_splitter
+from training.errors import BadOption
+from training.examples import examples_of
+from training.scoring import Likelihood
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
+LEARNT = "encoder_decoder.json"
 _MAX_TOKENS = 64
+LONGEST_REPLY = 2 * _MAX_TOKENS  # the decoder's positions
 _BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One question and its answer, as ids."""
+    """One question and its answer, as ids. `complete` is False where the answer was cut."""
 
     source: tuple[int, ...]
     target: tuple[int, ...]
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """What the baseline is measured by (see `training.metrics`); `tokens` is how many it saw, the question's too."""
+class Learnt:
+    """What is kept beside the weights; `tokens` is how many were seen, the questions' too."""
 
     parameters: int
     tokens: int
-    bits_per_character: float
-    hits_at_1_lm: float
-    f1: float
-    distinct_2: float
-    cut_by_limit: float
-    speech_level_consistency: float | None
 
 
 def as_pair(chat_format: ChatFormat, context: DialogueContext, reply: str) -> Pair:
     """The speech level and the last turn as the question, the reply and its end as the answer."""
     head = chat_format.head(DialogueContext(speech_level=context.speech_level)).ids
     asked = chat_format.text_ids(context.turns[-1].text)[-_MAX_TOKENS:]
-    answer = chat_format.text_ids(reply)[: _MAX_TOKENS - 1]
-    return Pair((*head, *asked), (*answer, chat_format.eos_id))
+    answer = chat_format.text_ids(reply)
+    kept = answer[: _MAX_TOKENS - 1]
+    return Pair((*head, *asked), (*kept, chat_format.eos_id), complete=len(kept) == len(answer))
 
 
 class Baseline:
     """The model, its tokenizer's format, and what is done with them."""
 
-    def __init__(self, tokenizer_folder: Path, width: int, layers: int) -> None:
-        tokenizer = load_tokenizer(tokenizer_folder)
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, model: BartForConditionalGeneration) -> None:
+        self.tokenizer, self.model = tokenizer, model
         self.chat_format = get_format("malbeot", tokenizer)
-        end = self.chat_format.eos_id
-        self.pad = end if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
-        bos = end if tokenizer.bos_token_id is None else int(tokenizer.bos_token_id)
+        self.pad = _pad_id(tokenizer, self.chat_format)
+
+    @classmethod
+    def new(cls, tokenizer_folder: Path, width: int, layers: int) -> Self:
+        """Random weights, `layers` each of encoder and decoder. Raises BadCheckpoint without a usable tokenizer."""
+        tokenizer = load_tokenizer(tokenizer_folder)
+        chat_format = get_format("malbeot", tokenizer)
+        bos = chat_format.eos_id if tokenizer.bos_token_id is None else int(tokenizer.bos_token_id)
         config = BartConfig(
             vocab_size=len(tokenizer),
             d_model=width,
@@ -87,14 +99,38 @@ class Baseline:
             decoder_attention_heads=4,
             encoder_ffn_dim=4 * width,
             decoder_ffn_dim=4 * width,
-            max_position_embeddings=2 * _MAX_TOKENS,
-            pad_token_id=self.pad,
+            max_position_embeddings=LONGEST_REPLY,
+            pad_token_id=_pad_id(tokenizer, chat_format),
             bos_token_id=bos,
-            eos_token_id=self.chat_format.eos_id,
+            eos_token_id=chat_format.eos_id,
             decoder_start_token_id=bos,
             forced_eos_token_id=None,
         )
-        self.model = BartForConditionalGeneration(config)
+        return cls(tokenizer, BartForConditionalGeneration(config))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """What `save` wrote, on the CPU. Raises BadCheckpoint where it did not, or the files are broken."""
+        if not (folder / LEARNT).is_file():
+            raise BadCheckpoint(
+                f"{folder}: holds no encoder-decoder; give what python -m training.encoder_decoder --out FOLDER wrote."
+            )
+        return cls(load_tokenizer(folder), _load_weights(folder))
+
+    def save(self, folder: Path, tokens: int) -> None:
+        """Write weights, tokenizer and `Learnt` so that `folder` appears whole or not at all, replacing an earlier one.
+
+        `tokens`: how many were seen.
+        """
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            self.model.save_pretrained(str(partial))
+            self.tokenizer.save_pretrained(str(partial))
+            write_json(partial / LEARNT, asdict(Learnt(parameter_count(self.model), tokens)))
+            replace_folder(partial, folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
     def collate(self, pairs: Sequence[Pair]) -> dict[str, Tensor]:
         """Padded batch of `pairs`."""
@@ -132,26 +168,31 @@ class Baseline:
         epochs, rest = divmod(steps, math.ceil(len(pairs) / _BATCH))
         return round((epochs * len(pairs) + rest * _BATCH) * mean)
 
-    def nats(self, pairs: Sequence[Pair]) -> list[tuple[float, int]]:
-        """Negative log likelihood of each answer, and its tokens."""
+    def likelihoods(self, pairs: Sequence[Pair], batch_size: int = _BATCH) -> list[Likelihood]:
+        """Of each answer and its end, in the order given. Raises BadCheckpoint when they are not numbers."""
         self.model.train(False)
-        found: list[tuple[float, int]] = []
+        found: list[Likelihood] = []
         with torch.no_grad():
-            for start in range(0, len(pairs), 64):
-                batch = self.collate(pairs[start : start + 64])
+            for start in range(0, len(pairs), batch_size):
+                rows = pairs[start : start + batch_size]
+                batch = self.collate(rows)
                 logits = self.model(**batch).logits
                 losses = cross_entropy(logits.transpose(1, 2), batch["labels"], reduction="none", ignore_index=IGNORED)
-                tokens = (batch["labels"] != IGNORED).sum(-1)
-                found += [(float(loss), int(count)) for loss, count in zip(losses.sum(-1), tokens, strict=True)]
+                nats = losses.double().sum(-1).tolist()
+                found += [Likelihood(loss, len(row.target), row.complete) for loss, row in zip(nats, rows, strict=True)]
+        if not all(math.isfinite(likelihood.nats) for likelihood in found):
+            raise BadCheckpoint("The encoder-decoder gives scores that are not numbers; train it again.")
         return found
 
-    def write(self, contexts: Sequence[DialogueContext], sampling: Sampling) -> list[Candidate]:
-        """One reply to each context."""
+    def write(
+        self, contexts: Sequence[DialogueContext], sampling: Sampling, batch_size: int = _BATCH
+    ) -> list[Candidate]:
+        """One reply to each context, in the order given; the same for the same seed and batch size."""
         self.model.train(False)
         torch.manual_seed(sampling.seed or 0)
         written: list[Candidate] = []
-        for start in range(0, len(contexts), 64):
-            batch = self.collate([as_pair(self.chat_format, c, "") for c in contexts[start : start + 64]])
+        for start in range(0, len(contexts), batch_size):
+            batch = self.collate([as_pair(self.chat_format, c, "") for c in contexts[start : start + batch_size]])
             rows = self.model.generate(  # type: ignore[misc]  # transformers types its self as a protocol
                 input_ids=batch["input_ids"],
                 attention_mask=batch["attention_mask"],
@@ -172,61 +213,56 @@ class Baseline:
         return Candidate(self.chat_format.decode(kept), Source.GENERATOR, finish)
 
 
-def measure(baseline: Baseline, data: Path, examples: int, seed: int, tokens: int) -> Figures:
-    """The baseline on the dialogues of `data`, on the same examples and distractors as `training.evaluate` takes."""
-    every = [example for dialogue in load_dialogues([str(data)]).dialogues for example in examples_of(dialogue)]
-    scored = baseline.nats([as_pair(baseline.chat_format, e.context, e.reply) for e in every])
-    sampled = sampled_examples(every, data, examples, seed)
-    replies = baseline.write([example.context for example in sampled], Sampling(candidates=1, seed=seed))
-    texts, true = [reply.text for reply in replies], [example.reply for example in sampled]
-    split = morpheme_splitter()
-    morphemes = split(texts)
-    characters = sum(len(clean_text(example.reply)) for example in every)
-    return Figures(
-        parameters=parameter_count(baseline.model),
-        tokens=tokens,
-        bits_per_character=metrics.bits_per_character(sum(nats for nats, _ in scored), characters),
-        hits_at_1_lm=metrics.hits_at_1([_ranked(baseline, example) for example in sampled]),
-        f1=metrics.mean_f1(morphemes, split(true)),
-        distinct_2=metrics.distinct(morphemes, 2),
-        cut_by_limit=sum(reply.finish is Finish.LENGTH for reply in replies) / len(replies),
-        speech_level_consistency=metrics.speech_level_consistency(texts, [e.context.speech_level for e in sampled]),
-    )
+def _pad_id(tokenizer: PreTrainedTokenizerFast, chat_format: ChatFormat) -> int:
+    return chat_format.eos_id if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
 
 
-def _ranked(baseline: Baseline, example: TrainingExample) -> list[float]:
-    candidates = (example.reply, *example.distractors)
-    scored = baseline.nats([as_pair(baseline.chat_format, example.context, text) for text in candidates])
-    return [-nats / tokens for nats, tokens in scored]
+def _load_weights(folder: Path) -> BartForConditionalGeneration:
+    try:
+        loaded: Any = BartForConditionalGeneration.from_pretrained(
+            str(folder), dtype=torch.float32, output_loading_info=True, local_files_only=True
+        )
+    except Exception as error:  # transformers, safetensors and torch each raise their own kinds for a broken file
+        kind = type(error).__name__
+        raise BadCheckpoint(f"{folder}: the weights cannot be read ({kind}); train it again.") from error
+    model, report = loaded
+    if report["missing_keys"]:  # transformers draws these at random
+        raise BadCheckpoint(f"{folder}: the weights lack {len(report['missing_keys'])} parts; train it again.")
+    return cast(BartForConditionalGeneration, model)
+
+
+def _check_out(out: Path) -> None:
+    """Refuse a place that holds something else, before minutes of training."""
+    if out.exists() and not (out / LEARNT).is_file():
+        raise BadOption(f"{out} is there already and is no encoder-decoder; give a folder that is not there yet.")
 
 
 @app.command()
 def main(
     train: Annotated[list[str], typer.Option(help="Dialogues to learn from, as training.finetune takes them.")],
-    data: Annotated[Path, typer.Option(help="Dialogues to measure on.")],
     tokenizer: Annotated[Path, typer.Option(help="Folder with the tokenizer.json to use.")],
-    out: Annotated[Path, typer.Option("--json", help="File to write the figures to.")],
+    out: Annotated[Path, typer.Option(help="Folder to write, for training.evaluate --encoder-decoder.")],
     tokens: Annotated[int, typer.Option(help="Tokens to see in all.")] = 3_000_000,
     width: Annotated[int, typer.Option()] = 256,
     layers: Annotated[int, typer.Option(help="Of the encoder, and of the decoder.")] = 2,
-    examples: Annotated[int, typer.Option(min=0)] = 500,
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
-    """Train the baseline and measure it."""
+    """Train the baseline."""
     with options.plain_errors():
+        _check_out(out)
         set_seed(seed)
         dialogues = load_dialogues(train).dialogues
-        baseline = Baseline(tokenizer, width, layers)
+        baseline = Baseline.new(tokenizer, width, layers)
         pairs = [
             as_pair(baseline.chat_format, example.context, example.reply)
             for dialogue in dialogues
             for example in examples_of(dialogue)
         ]
         random.Random(seed).shuffle(pairs)
-        seen = baseline.train(pairs, tokens, out.with_suffix(".run"), seed)
-        figures = measure(baseline, data, examples, seed, seen)
-        write_json(out, asdict(figures))
-        print(f"{figures}")
+        with tempfile.TemporaryDirectory() as scratch:  # the Trainer wants a folder, and is told to leave nothing in it
+            seen = baseline.train(pairs, tokens, Path(scratch), seed)
+        baseline.save(out, seen)
+        print(f"{out}: {parameter_count(baseline.model):,} parameters, {seen:,} tokens seen.")
 
 
 if __name__ == "__main__":

@@ -1,21 +1,17 @@
-"""`python -m training.evaluate`: measure a model on dialogues it has not seen, as one JSON file and a table."""
+"""`python -m training.evaluate`: measure systems on dialogues they have not seen, as one JSON file and one table."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from transformers.utils.logging import disable_progress_bar
 
-from model import checkpoint as checkpoints
-from model.checkpoint import Checkpoint
 from model.dialogue import Candidate, DialogueContext, Finish, Role, Sampling
 from model.dual_encoder import DUAL_ENCODER, DualEncoder
 from model.embedding import load_embedder
@@ -27,15 +23,9 @@ from training import metrics, options
 from training.corpora import JSONL, load_dialogues
 from training.errors import BadData, BadOption
 from training.examples import TrainingExample, examples_of, with_distractors
-from training.scoring import (
-    CandidateScores,
-    Generate,
-    Likelihood,
-    generate_replies,
-    morpheme_splitter,
-    reply_likelihoods,
-    score_candidates,
-)
+from training.measured import Measured, load_measured
+from training.scoring import CandidateScores, Likelihood, morpheme_splitter
+from training.side_by_side import print_side_by_side
 
 Rank = Callable[[DialogueContext, Sequence[str]], list[float]]
 # ConvAI2 ranks the true reply among 19 others (Dinan et al. 2019).
@@ -50,7 +40,7 @@ class Settings:
     """How to evaluate. `examples`: how many to rank and to write replies for, 0 for all; perplexity takes all always.
 
     `train` is what `verbatim_copies` compares with (as `load_dialogues` takes it); empty for training/data, if it
-    holds any.
+    holds any. `batch_size` is the one that the systems were loaded with; it is only noted.
     """
 
     train: tuple[str, ...] = ()
@@ -65,9 +55,9 @@ DEFAULTS = Settings()
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What the measures were taken over. Perplexity leaves `cut_replies` out: the model takes only their start.
+    """What the measures were taken over, 0 where there were none. `problems`: lines of the data that could not be read.
 
-    `problems`: lines of the data that could not be read.
+    Perplexity and bits leave `cut_replies` out: the model takes only their start.
     """
 
     problems: int
@@ -83,10 +73,13 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What was measured, and how; the same values give the same measures."""
+    """What was measured, and how; the same values give the same measures.
+
+    `model_version` of plain retrieval is the hash of its dialogues; `format` is None where no model reads one.
+    """
 
     model_version: str
-    format: str
+    format: str | None
     data_sha256: str
     seed: int
     batch_size: int
@@ -98,10 +91,10 @@ class About:
 class Evaluation:
     """The measures (see `training.metrics`), None where there is nothing to measure. Shares are between 0 and 1."""
 
-    perplexity: float
-    bits_per_character: float
-    hits_at_1: float
-    hits_at_1_lm: float
+    perplexity: float | None
+    bits_per_character: float | None
+    hits_at_1: float | None
+    hits_at_1_lm: float | None
     hits_at_1_served: float | None
     f1: float
     f1_char: float
@@ -120,7 +113,7 @@ MEASURES = {
     "bits_per_character": "of the true replies; lower is better, across tokenizers",
     "hits_at_1": "true reply first of 20, by the next-utterance head; chance is 0.05",
     "hits_at_1_lm": "true reply first of 20, by likelihood a token",
-    "hits_at_1_served": "true reply first of 20, by the dual encoder that ranks in the bot",
+    "hits_at_1_served": "true reply first of 20, by the dual encoder that ranks in the bot; the same for every system",
     "f1": "shared morphemes of written and true reply",
     "f1_char": "shared characters of written and true reply",
     "distinct_1": "different morphemes in all replies written",
@@ -135,52 +128,64 @@ MEASURES = {
 
 @dataclass(frozen=True, slots=True)
 class _Observed:
-    """All that was scored and written, before it is measured. `known`: normalised replies of the training data."""
+    """All that was scored and written, before it is measured; empty where the system does not score.
+
+    `served`: scores by the ranker that serves. `known`: normalised replies of the training data.
+    """
 
     examples: Sequence[TrainingExample]
     likelihoods: Sequence[Likelihood]
     sampled: Sequence[TrainingExample]
     scores: Sequence[CandidateScores]
-    served: Sequence[Sequence[float]] | None
+    served: Sequence[Sequence[float]]
     replies: Sequence[Candidate]
     known: frozenset[str]
     problems: int
 
 
-def evaluate(
-    checkpoint: Checkpoint,
-    data: Path,
-    settings: Settings = DEFAULTS,
-    generate: Generate | None = None,
-    rank: Rank | None = None,
-) -> Evaluation:
-    """Measure `checkpoint` on the dialogues of `data`.
+def evaluate_all(
+    systems: Sequence[Measured], data: Path, settings: Settings = DEFAULTS, rank: Rank | None = None
+) -> dict[str, Evaluation]:
+    """Measure each of `systems` by `evaluate`, on the same examples; by name, in their order.
 
-    `generate` writes the replies (default: `generate_replies` on this checkpoint), `rank` is the ranker that serves.
-    The same data and seed give every model the same examples and distractors. Raises BadData when the data cannot be
-    read or holds fewer than 20 different replies, BadOption when `max_new_tokens` is too many for the model,
+    `rank` is the same whatever writes, and is measured with the first system only. Raises as `evaluate` does.
+    """
+    for system in systems:
+        _check_room(system, settings)  # before another takes its minutes
+    return {
+        system.name: evaluate(system, data, settings, rank if number == 0 else None)
+        for number, system in enumerate(systems)
+    }
+
+
+def evaluate(system: Measured, data: Path, settings: Settings = DEFAULTS, rank: Rank | None = None) -> Evaluation:
+    """Measure `system` on the dialogues of `data`; None is what it cannot tell. `rank` is the ranker that serves.
+
+    The same data and seed give every system the same examples and distractors. Raises BadData when the data cannot be
+    read or holds fewer than 20 different replies, BadOption when `max_new_tokens` is too many for the system,
     BadCheckpoint when it is broken.
     """
-    _check_room(checkpoint, settings)
+    _check_room(system, settings)
     corpus = load_dialogues([str(data)])
     examples = [example for dialogue in corpus.dialogues for example in examples_of(dialogue)]
     sampled = sampled_examples(examples, data, settings.examples, settings.seed)
     known = _training_replies(settings.train)
     sampling = Sampling(max_new_tokens=settings.max_new_tokens, candidates=1, seed=settings.seed)
-    write = generate or partial(generate_replies, checkpoint, batch_size=settings.batch_size)
+    likelihoods = _likelihoods(system, examples, data)
+    scores = [system.scores(example) for example in sampled]
     observed = _Observed(
         examples=examples,
-        likelihoods=_likelihoods(checkpoint, examples, settings),
+        likelihoods=likelihoods,
         sampled=sampled,
-        scores=[score_candidates(checkpoint, e.context, (e.reply, *e.distractors)) for e in sampled],
-        served=[rank(e.context, (e.reply, *e.distractors)) for e in sampled] if rank else None,
-        replies=write([example.context for example in sampled], sampling),
+        scores=[each for each in scores if each is not None],
+        served=[rank(e.context, (e.reply, *e.distractors)) for e in sampled] if rank else [],
+        replies=system.write([example.context for example in sampled], sampling),
         known=known,
         problems=len(corpus.problems),
     )
     about = About(
-        model_version=checkpoint.manifest.version,
-        format=checkpoint.chat_format.name,
+        model_version=system.version,
+        format=system.format,
         data_sha256=sha256(corpus.files),
         seed=settings.seed,
         batch_size=settings.batch_size,
@@ -190,11 +195,11 @@ def evaluate(
     return _measure(observed, about)
 
 
-def _check_room(checkpoint: Checkpoint, settings: Settings) -> None:
-    if settings.max_new_tokens > checkpoint.max_positions // 2:
+def _check_room(system: Measured, settings: Settings) -> None:
+    if system.longest_reply is not None and settings.max_new_tokens > system.longest_reply:
         raise BadOption(
-            f"{settings.max_new_tokens} new tokens leave too little of the model's {checkpoint.max_positions} "
-            f"positions to what was said before; ask for at most {checkpoint.max_positions // 2}."
+            f"{settings.max_new_tokens} new tokens are more than {system.name} has room for beside what was said "
+            f"before; ask for at most {system.longest_reply}."
         )
 
 
@@ -215,10 +220,12 @@ def sampled_examples(examples: Sequence[TrainingExample], data: Path, count: int
     return [complete[index] for index in sorted(rng.sample(range(len(complete)), count))]
 
 
-def _likelihoods(checkpoint: Checkpoint, examples: Sequence[TrainingExample], settings: Settings) -> list[Likelihood]:
-    likelihoods = reply_likelihoods(checkpoint, examples, settings.batch_size)
+def _likelihoods(system: Measured, examples: Sequence[TrainingExample], data: Path) -> list[Likelihood]:
+    likelihoods = system.likelihoods(examples)
+    if likelihoods is None:
+        return []
     if not any(likelihood.complete for likelihood in likelihoods):
-        raise BadData(f"Every reply is longer than the model's {checkpoint.max_positions} positions can take.")
+        raise BadData(f"{data}: every reply is longer than {system.name} can take; measure on shorter ones.")
     return likelihoods
 
 
@@ -231,6 +238,9 @@ def _training_replies(train: Sequence[str]) -> frozenset[str]:
 
 
 def _complete(observed: _Observed) -> list[tuple[TrainingExample, Likelihood]]:
+    """The examples whose whole reply was scored; none where the system scores none."""
+    if not observed.likelihoods:
+        return []
     pairs = zip(observed.examples, observed.likelihoods, strict=True)
     return [(example, likelihood) for example, likelihood in pairs if likelihood.complete]
 
@@ -242,8 +252,8 @@ def _counts(observed: _Observed) -> Counts:
         scored_replies=len(complete),
         scored_tokens=sum(likelihood.tokens for _, likelihood in complete),
         scored_characters=sum(len(clean_text(example.reply)) for example, _ in complete),
-        cut_replies=len(observed.examples) - len(complete),
-        ranked_examples=len(observed.scores),
+        cut_replies=len(observed.likelihoods) - len(complete),
+        ranked_examples=max(len(observed.scores), len(observed.served)),
         generated_replies=len(observed.replies),
         replies_with_speech_level=sum(speech_level_of(reply.text) is not None for reply in observed.replies),
         training_replies=len(observed.known),
@@ -251,18 +261,19 @@ def _counts(observed: _Observed) -> Counts:
 
 
 def _measure(observed: _Observed, about: About) -> Evaluation:
-    nats = sum(likelihood.nats for _, likelihood in _complete(observed))
+    complete = _complete(observed)
+    nats = sum(likelihood.nats for _, likelihood in complete)
     written = [reply.text for reply in observed.replies]
     true = [example.reply for example in observed.sampled]
     split = morpheme_splitter()
     written_morphemes = split(written)
     asked = [example.context.speech_level for example in observed.sampled]
     return Evaluation(
-        perplexity=metrics.perplexity(nats, about.counts.scored_tokens),
-        bits_per_character=metrics.bits_per_character(nats, about.counts.scored_characters),
-        hits_at_1=metrics.hits_at_1([scores.next_utterance for scores in observed.scores]),
-        hits_at_1_lm=metrics.hits_at_1([scores.log_likelihood for scores in observed.scores]),
-        hits_at_1_served=metrics.hits_at_1(observed.served) if observed.served else None,
+        perplexity=metrics.perplexity(nats, about.counts.scored_tokens) if complete else None,
+        bits_per_character=metrics.bits_per_character(nats, about.counts.scored_characters) if complete else None,
+        hits_at_1=_hits([scores.next_utterance for scores in observed.scores]),
+        hits_at_1_lm=_hits([scores.log_likelihood for scores in observed.scores]),
+        hits_at_1_served=_hits(observed.served),
         f1=metrics.mean_f1(written_morphemes, split(true)),
         f1_char=metrics.mean_f1(*([metrics.characters_of(text) for text in texts] for texts in (written, true))),
         distinct_1=metrics.distinct(written_morphemes, 1),
@@ -276,16 +287,9 @@ def _measure(observed: _Observed, about: About) -> Evaluation:
     )
 
 
-def _table(evaluation: Evaluation) -> Table:
-    table = Table(title=f"{evaluation.about.model_version} ({evaluation.about.format})")
-    table.add_column("measure")
-    table.add_column("value", justify="right")
-    table.add_column("of what")
-    for name, meaning in MEASURES.items():
-        value: float | None = getattr(evaluation, name)
-        shown = "none" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:,.3f}"
-        table.add_row(name, shown, meaning)
-    return table
+def _hits(scores: Sequence[Sequence[float] | None]) -> float | None:
+    ranked = [row for row in scores if row is not None]
+    return metrics.hits_at_1(ranked) if ranked else None
 
 
 def served_ranker() -> Rank | None:
@@ -303,10 +307,16 @@ def _check_out(out: Path) -> None:
 
 @app.command()
 def main(
-    model: Annotated[Path, typer.Option(help="Checkpoint folder.")],
-    data: Annotated[Path, typer.Option(help="Dialogues the model has not seen: FILE.jsonl[.xz].")],
+    data: Annotated[Path, typer.Option(help="Dialogues none of the systems has seen: FILE.jsonl[.xz].")],
     out: Annotated[Path, typer.Option("--json", help="File to write.")],
-    chat_format: Annotated[str | None, typer.Option("--format", help="Chat format; default: the model's own.")] = None,
+    model: Annotated[list[Path] | None, typer.Option(help="Checkpoint folder; may be given several times.")] = None,
+    retrieval: Annotated[bool, typer.Option("--retrieval", help="Also the reply to the nearest question.")] = False,
+    encoder_decoder: Annotated[
+        Path | None, typer.Option(help="Also the baseline in this folder, trained by training.encoder_decoder.")
+    ] = None,
+    chat_format: Annotated[
+        str | None, typer.Option("--format", help="Chat format of every --model; default: its own.")
+    ] = None,
     examples: Annotated[int, typer.Option(min=0, help="Examples to rank and to answer; 0 for all.")] = 500,
     train: Annotated[
         list[str] | None, typer.Option(help="Training dialogues to find copies of; default: training/data.")
@@ -315,15 +325,20 @@ def main(
     batch_size: Annotated[int, typer.Option(min=1, help="Sequences run at once.")] = 16,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest reply, in tokens.")] = 48,
 ) -> None:
-    """Measure a model on dialogues: perplexity, ranking, and the replies it writes."""
+    """Measure systems on the same dialogues, a column each: perplexity, ranking, and the replies they write.
+
+    The ranker that serves in the bot is the same for all of them: hits_at_1_served stands in the first column only.
+    """
     settings = Settings(tuple(train or ()), examples, seed, batch_size, max_new_tokens)
     # A bar for loading the weights would stand before the one sentence of an error.
     disable_progress_bar()  # type: ignore[no-untyped-call]
     with options.plain_errors(), Console(stderr=True).status("Measuring; this takes minutes on a slow CPU."):
         _check_out(out)
-        evaluation = evaluate(checkpoints.load(model, chat_format), data, settings, rank=served_ranker())
-        write_json(out, asdict(evaluation))
-    Console().print(_table(evaluation))
+        systems = load_measured(model or (), chat_format, retrieval, encoder_decoder, batch_size)
+        evaluations = evaluate_all(systems, data, settings, served_ranker())
+        figures = {name: asdict(evaluation) for name, evaluation in evaluations.items()}
+        write_json(out, {"systems": figures})
+    print_side_by_side(data.name, figures, MEASURES)
 
 
 if __name__ == "__main__":

@@ -124,8 +124,8 @@ def _bits_per_character(checkpoint: Checkpoint, examples: Sequence[TrainingExamp
 
 
 def _hits(checkpoint: Checkpoint, examples: Sequence[TrainingExample]) -> float:
-    scores = [score_candidates(checkpoint, e.context, (e.reply, *e.distractors)) for e in examples]
-    return metrics.hits_at_1([found.next_utterance for found in scores])
+    scores = [score_candidates(checkpoint, e.context, (e.reply, *e.distractors)).next_utterance for e in examples]
+    return metrics.hits_at_1([row for row in scores if row is not None])
 
 
 def _write(checkpoint: Checkpoint, examples: Sequence[TrainingExample], effort: Effort) -> list[Candidate]:

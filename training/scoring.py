@@ -28,7 +28,6 @@ from model.text import clean_text
 from training.examples import TrainingExample
 from training.metrics import is_punctuation
 
-Generate = Callable[[Sequence[DialogueContext], Sampling], list[Candidate]]
 Morphemes = Callable[[Sequence[str]], list[list[str]]]
 
 
@@ -46,9 +45,9 @@ class Likelihood:
 
 @dataclass(frozen=True, slots=True)
 class CandidateScores:
-    """One score a candidate, higher is better, by each of the model's two heads."""
+    """One score a candidate, higher is better, by each of the model's two heads; None by one it does not have."""
 
-    next_utterance: tuple[float, ...]
+    next_utterance: tuple[float, ...] | None
     log_likelihood: tuple[float, ...]
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,13 @@ from model.dialogue import Candidate, DialogueContext, Finish, Role, Sampling, S
 from model.files import sha256
 from tests.training.test_scoring import tiny_checkpoint
 from training import evaluate as command
+from training import measured
 from training.corpora import write_dialogues
+from training.encoder_decoder import Baseline
 from training.errors import BadData, BadOption
-from training.evaluate import MEASURES, Evaluation, Settings, app, evaluate, served_ranker
-from training.examples import Dialogue, examples_of
+from training.evaluate import MEASURES, Evaluation, Settings, app, evaluate, evaluate_all, served_ranker
+from training.examples import Dialogue, TrainingExample, examples_of
+from training.measured import Measured, MeasuredCheckpoint, MeasuredEncoderDecoder, MeasuredRetrieval
 from training.scoring import CandidateScores, reply_likelihoods
 
 FOODS = ["떡볶이", "김밥", "순대", "라면", "냉면"]
@@ -64,7 +67,10 @@ def test_the_command_writes_every_measure(data: Path, folder: Path, tmp_path: Pa
     result = run(*where, "--examples", "6", "--max-new-tokens", "8", "--seed", "3", "--batch-size", "4")
     assert result.exit_code == 0, result.output
     assert all(name in result.stdout for name in MEASURES)
-    found: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
+    systems: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
+    assert list(systems) == ["systems"]
+    assert list(systems["systems"]) == ["tiny"]
+    found = systems["systems"]["tiny"]
     about = found.pop("about")
     assert set(found) == set(MEASURES) == {field.name for field in fields(Evaluation)} - {"about"}
     assert found["examples"] == 25
@@ -76,8 +82,8 @@ def test_the_command_writes_every_measure(data: Path, folder: Path, tmp_path: Pa
     assert about["counts"]["ranked_examples"] == about["counts"]["generated_replies"] == 6
     assert about["counts"]["scored_replies"] == about["counts"]["training_replies"] == 25
     settings = Settings(train=(str(data),), examples=6, seed=3, batch_size=4, max_new_tokens=8)
-    same = evaluate(checkpoints.load(folder), data, settings, rank=served_ranker())
-    assert json.loads(out.read_text(encoding="utf-8")) == json.loads(json.dumps(asdict(same)))
+    same = evaluate(MeasuredCheckpoint("same", checkpoints.load(folder), 4), data, settings, served_ranker())
+    assert found | {"about": about} == json.loads(json.dumps(asdict(same)))
 
 
 def gold_of(context: DialogueContext) -> str:
@@ -85,27 +91,34 @@ def gold_of(context: DialogueContext) -> str:
     return reply_to(context.turns[-1].text)
 
 
-def knows_the_reply(_: Checkpoint, context: DialogueContext, candidates: Sequence[str]) -> CandidateScores:
-    """A perfect next-utterance head, and likelihoods that are exactly wrong."""
-    assert len(set(candidates)) == 20
-    right = tuple(float(candidate == gold_of(context)) for candidate in candidates)
-    return CandidateScores(right, tuple(-score for score in right))
+@dataclass(frozen=True)
+class Known(MeasuredCheckpoint):
+    """A perfect next-utterance head, likelihoods that are exactly wrong, and replies of which one is; keeps its calls.
 
+    What it makes of the true replies are those of the checkpoint.
+    """
 
-def test_measures_of_known_replies(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "TRAINING_DATA", data.parent)
-    monkeypatch.setattr(command, "score_candidates", knows_the_reply)
-    asked: list[tuple[Sequence[DialogueContext], Sampling]] = []
+    asked: list[tuple[Sequence[DialogueContext], Sampling]] = field(default_factory=list)
 
-    def generate(contexts: Sequence[DialogueContext], sampling: Sampling) -> list[Candidate]:
-        asked.append((contexts, sampling))
+    def scores(self, example: TrainingExample) -> CandidateScores:
+        candidates = (example.reply, *example.distractors)
+        assert len(set(candidates)) == 20
+        right = tuple(float(candidate == gold_of(example.context)) for candidate in candidates)
+        return CandidateScores(right, tuple(-score for score in right))
+
+    def write(self, contexts: Sequence[DialogueContext], sampling: Sampling) -> list[Candidate]:
+        self.asked.append((contexts, sampling))
         cut = [Finish.LENGTH] * 5 + [Finish.STOP] * 20
         texts = [gold_of(context) for context in contexts[:-1]] + ["밥 먹었어."]
         return [Candidate(text, Source.GENERATOR, finish) for text, finish in zip(texts, cut, strict=True)]
 
+
+def test_measures_of_known_replies(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "TRAINING_DATA", data.parent)
     checkpoint = tiny_checkpoint()
-    found = evaluate(checkpoint, data, Settings(examples=0, seed=9), generate)
-    ((contexts, sampling),) = asked
+    known = Known("known", checkpoint)
+    found = evaluate(known, data, Settings(examples=0, seed=9))
+    ((contexts, sampling),) = known.asked
     assert len(contexts) == 25
     assert (sampling.candidates, sampling.seed, sampling.max_new_tokens) == (1, 9, 48)
     assert found.verbatim_copies == 24 / 25
@@ -141,13 +154,16 @@ def without_judgement(checkpoint: Checkpoint) -> Checkpoint:
     return checkpoint
 
 
-def silent(contexts: Sequence[DialogueContext], _: Sampling) -> list[Candidate]:
-    return [Candidate("", Source.GENERATOR, Finish.STOP) for _ in contexts]
+class Silent(MeasuredCheckpoint):
+    """Writes nothing."""
+
+    def write(self, contexts: Sequence[DialogueContext], sampling: Sampling) -> list[Candidate]:
+        return [Candidate("", Source.GENERATOR, Finish.STOP) for _ in contexts]
 
 
 def test_silence_and_a_head_that_knows_nothing(data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(command, "TRAINING_DATA", tmp_path / "none")
-    found = evaluate(without_judgement(tiny_checkpoint()), data, Settings(examples=4), silent)
+    found = evaluate(Silent("silent", without_judgement(tiny_checkpoint())), data, Settings(examples=4))
     assert found.hits_at_1 == pytest.approx(1 / 20)
     assert (found.f1, found.f1_char, found.distinct_1, found.distinct_2, found.mean_length) == (0, 0, 0, 0, 0)
     assert found.speech_level_consistency is None
@@ -182,9 +198,14 @@ def test_fewer_than_twenty_different_replies_are_too_few(folder: Path, tmp_path:
     refused(run("--model", folder, "--data", few, "--json", out), out, "19 different replies", "needs 20")
 
 
+def test_nothing_to_measure_is_told(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    refused(run("--data", data, "--json", out), out, "--model FOLDER", "--retrieval", "--encoder-decoder FOLDER")
+
+
 def test_replies_that_no_position_is_left_for(data: Path) -> None:
     with pytest.raises(BadOption, match="ask for at most 80"):
-        evaluate(tiny_checkpoint(), data, Settings(max_new_tokens=81))
+        evaluate(MeasuredCheckpoint("tiny", tiny_checkpoint()), data, Settings(max_new_tokens=81))
 
 
 def test_data_of_which_no_reply_fits(tmp_path: Path) -> None:
@@ -192,17 +213,124 @@ def test_data_of_which_no_reply_fits(tmp_path: Path) -> None:
     question = Turn(Role.USER, "뭐 했어?")
     long = [Dialogue((question, Turn(Role.BOT, f"{number}번 떡볶이 " * 40))) for number in range(25)]
     write_dialogues(long, path)
-    with pytest.raises(BadData, match="Every reply is longer"):
-        evaluate(tiny_checkpoint(), path, Settings(train=(str(path),)))
+    with pytest.raises(BadData, match="every reply is longer than tiny can take"):
+        evaluate(MeasuredCheckpoint("tiny", tiny_checkpoint()), path, Settings(train=(str(path),)))
 
 
 def test_an_interrupt_leaves_nothing(data: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object, **__: object) -> list[Candidate]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "generate_replies", interrupted)
+    monkeypatch.setattr(measured, "generate_replies", interrupted)
     out = tmp_path / "results" / "out.json"
     out.parent.mkdir()
     result = run("--model", folder, "--data", data, "--json", out, "--train", data)
     assert result.exit_code not in {0, 2}
     assert list(out.parent.iterdir()) == []
+
+
+RANKED_AND_SCORED = {"perplexity", "bits_per_character", "hits_at_1", "hits_at_1_lm", "hits_at_1_served"}
+
+
+def echo(contexts: Sequence[DialogueContext]) -> list[Candidate]:
+    """What retrieval would find that knew the data: the true reply to each but the first, where it finds nothing."""
+    texts = ["", *(gold_of(context) for context in contexts[1:])]
+    return [Candidate(text, Source.RETRIEVER, Finish.STOP) for text in texts]
+
+
+def none_of(evaluation: Evaluation) -> set[str]:
+    """The measures that are None."""
+    return {name for name in MEASURES if getattr(evaluation, name) is None}
+
+
+def test_retrieval_only_writes(data: Path) -> None:
+    found = evaluate(MeasuredRetrieval(echo, "lines"), data, Settings(train=(str(data),), examples=0))
+    assert none_of(found) == RANKED_AND_SCORED
+    assert found.f1 == pytest.approx(24 / 25)
+    assert found.verbatim_copies == 24 / 25
+    assert found.cut_by_limit == 0
+    assert (found.about.model_version, found.about.format) == ("lines", None)
+    counts = found.about.counts
+    assert (counts.scored_replies, counts.scored_tokens, counts.scored_characters, counts.cut_replies) == (0, 0, 0, 0)
+    assert (counts.ranked_examples, counts.generated_replies) == (0, 25)
+
+
+def right(context: DialogueContext, texts: Sequence[str]) -> list[float]:
+    """A ranker that always is."""
+    return [float(text == gold_of(context)) for text in texts]
+
+
+def test_systems_are_asked_the_same_and_the_served_ranker_is_measured_once(data: Path) -> None:
+    asked: list[Sequence[DialogueContext]] = []
+
+    def answer(contexts: Sequence[DialogueContext]) -> list[Candidate]:
+        asked.append(contexts)
+        return echo(contexts)
+
+    systems = [MeasuredRetrieval(answer, "a", name="first"), MeasuredRetrieval(answer, "b", name="second")]
+    found = evaluate_all(systems, data, Settings(train=(str(data),), examples=6, seed=2), right)
+    assert list(found) == ["first", "second"]
+    assert asked[0] == asked[1]
+    assert len(asked[0]) == 6
+    assert found["first"].hits_at_1_served == 1
+    assert found["first"].about.counts.ranked_examples == 6
+    assert none_of(found["second"]) == RANKED_AND_SCORED
+
+
+def test_room_is_looked_at_before_anything_is_measured(data: Path) -> None:
+    asked: list[Sequence[DialogueContext]] = []
+
+    def answer(contexts: Sequence[DialogueContext]) -> list[Candidate]:
+        asked.append(contexts)
+        return echo(contexts)
+
+    systems: list[Measured] = [MeasuredRetrieval(answer, "a"), MeasuredCheckpoint("tiny", tiny_checkpoint())]
+    with pytest.raises(BadOption, match=r"than tiny has room for .* ask for at most 80"):
+        evaluate_all(systems, data, Settings(max_new_tokens=81))
+    assert asked == []
+
+
+def test_an_encoder_decoder_ranks_by_likelihood_alone(data: Path, folder: Path) -> None:
+    torch.manual_seed(0)
+    baseline = Baseline.new(folder, width=16, layers=1)
+    system = MeasuredEncoderDecoder("baseline", baseline, "baseline", batch_size=7)
+    found = evaluate(system, data, Settings(train=(str(data),), examples=3, max_new_tokens=8))
+    assert none_of(found) == {"hits_at_1", "hits_at_1_served"}
+    tokens = sum(len(baseline.chat_format.text_ids(e.reply)) + 1 for d in dialogues(25) for e in examples_of(d))
+    assert found.about.counts.scored_tokens == tokens
+    # Random weights know nothing: about as many guesses as the vocabulary is large.
+    assert found.perplexity == pytest.approx(baseline.model.config.vocab_size, rel=0.5)
+    assert (found.about.model_version, found.about.format) == ("baseline", "malbeot")
+
+
+def test_the_command_sets_systems_side_by_side(
+    data: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measured, "_retrieval", lambda: MeasuredRetrieval(echo, "lines"))
+    monkeypatch.setattr(command, "served_ranker", lambda: right)
+    checkpoints.save(tiny_checkpoint(), tmp_path / "half" / "replies")
+    Baseline.new(folder, width=16, layers=1).save(tmp_path / "classic", tokens=1)
+    out = tmp_path / "out.json"
+    result = run(
+        *("--model", folder, "--model", tmp_path / "half" / "replies", "--retrieval"),
+        *("--encoder-decoder", tmp_path / "classic", "--data", data, "--json", out, "--train", data),
+        *("--examples", "3", "--max-new-tokens", "8"),
+    )
+    assert result.exit_code == 0, result.output
+    names = ["tiny", "half", "nearest question", "classic"]
+    found = json.loads(out.read_text(encoding="utf-8"))["systems"]
+    assert set(found) == set(names)
+    assert found["tiny"]["hits_at_1_served"] == 1
+    assert found["half"] == found["tiny"] | {"hits_at_1_served": None}, "the same weights, the same examples"
+    rows = {cells[0].strip(): [cell.strip() for cell in cells[1:5]] for cells in table_rows(result.stdout)}
+    assert rows["measure"] == names
+    for measure in MEASURES:
+        shown = [None if cell == "none" else float(cell.replace(",", "")) for cell in rows[measure]]
+        values = [found[name][measure] for name in names]
+        assert shown == [None if value is None else pytest.approx(value, abs=5e-4) for value in values]
+
+
+def table_rows(text: str) -> list[list[str]]:
+    """The cells of a printed table's rows, less those that only go on a row before."""
+    rows = [line.strip("│┃").replace("┃", "│").split("│") for line in text.splitlines() if line[0] in "│┃"]
+    return [cells for cells in rows if cells[0].strip()]

@@ -97,6 +97,7 @@ def test_candidates_score_as_without_sharing(name: str, context: DialogueContext
     checkpoint = tiny_checkpoint(name)
     scores = score_candidates(checkpoint, context, CANDIDATES)
     plain = [plain_scores(checkpoint, context, text) for text in CANDIDATES]
+    assert scores.next_utterance is not None
     assert scores.next_utterance == pytest.approx([choice for choice, _ in plain], abs=1e-4)
     assert scores.log_likelihood == pytest.approx([-loss for _, loss in plain], abs=1e-4)
     assert max(scores.next_utterance) - min(scores.next_utterance) > 0.01
