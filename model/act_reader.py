@@ -36,10 +36,11 @@ class ActReader:
         weight, bias = stored["weight"].astype(np.float32), stored["bias"].astype(np.float32)
         return cls([str(act) for act in stored["acts"]], weight, bias, vectors)
 
-    def acts(self, context: DialogueContext, count: int, among: Collection[str]) -> list[str]:
-        """The `count` likeliest of the acts `among`, the likeliest first; none where the newest turn holds no word."""
+    def acts(self, context: DialogueContext, count: int, among: Collection[str]) -> dict[str, float]:
+        """The `count` likeliest of the acts `among` with their chances, the likeliest first; none without a word."""
         if not has_words(context.turns):
-            return []
+            return {}
         logits = self._vectors.of([context.turns[-1].text])[0] @ self._weight + self._bias
-        ordered = (self._acts[number] for number in np.argsort(-logits, kind="stable"))
-        return list(islice((act for act in ordered if act in among), count))
+        chances = 1 / (1 + np.exp(-logits))
+        ordered = (number for number in np.argsort(-logits, kind="stable") if self._acts[number] in among)
+        return {self._acts[number]: float(chances[number]) for number in islice(ordered, count)}

@@ -60,6 +60,10 @@ _CERTAIN = 1.0
 _NEAR_DIALOGUES, _CLASSES, _REACTIONS, _ACTS = 7, 6, 4, 3
 # Of two replies that fit as well, the one about this very line; more so at an opening, where more of these are found.
 _SPECIFIC_AT_OPENING, _SPECIFIC_LATER = 0.5, 0.3
+# Odds are multiplied for what readers found surer than the reranker does: what fits anything, and a reaction to what
+# was surely told. Chosen on 140 openings written for it, two readers each (docs/log.md).
+_ALWAYS_ODDS, _SURE_ODDS = 2.0, 6.0
+_SURELY_TOLD = 0.5
 
 
 class Reranker(Protocol):
@@ -136,10 +140,17 @@ class Finder:
         matches += [Match(each.reply, each.nearness, Source.LISTENER, each.said) for each in heard]
         if self._acts is not None and self._reranker is not None:
             acts = self._acts.acts(context, _REACTIONS, self._listener.reactions)
-            acts += self._acts.acts(context, _ACTS, self._listener.acts)
+            acts |= self._acts.acts(context, _ACTS, self._listener.acts)
             general = self._listener.in_general(context, acts)
             matches += [
-                Match(each.reply, each.nearness, Source.LISTENER, each.said, general=not each.said_back)
+                Match(
+                    each.reply,
+                    each.nearness,
+                    Source.LISTENER,
+                    each.said,
+                    general=not each.said_back,
+                    chance=each.chance,
+                )
                 for each in general
             ]
         return matches
@@ -150,9 +161,16 @@ class Finder:
         return [
             match
             if match.confidence == _CERTAIN and match.source is Source.PERSONA
-            else replace(match, confidence=worth(fit, context))
+            else replace(match, confidence=with_odds(worth(fit, context), self._odds(match)))
             for match, fit in zip(matches, fits, strict=True)
         ]
+
+    def _odds(self, match: Match) -> float:
+        """What the odds of `match` are multiplied by."""
+        if self._listener is not None and match.source is Source.LISTENER and match.said in self._listener.always:
+            return _ALWAYS_ODDS
+        is_sure = match.chance is not None and match.chance >= _SURELY_TOLD and not match.general
+        return _SURE_ODDS if is_sure else 1.0
 
     def _by_nearness(self, matches: Sequence[Match]) -> list[Match]:
         # The reader of facts tells a chance already, and is believed.
@@ -193,6 +211,11 @@ def worth(fit: Fit, context: DialogueContext) -> float:
     """What candidates are compared by: the chance that one fits, and some more for what is about this very line."""
     share = _SPECIFIC_LATER if len(context.turns) > 1 else _SPECIFIC_AT_OPENING
     return (1 - share) * fit.sensible + share * fit.specific
+
+
+def with_odds(chance: float, factor: float) -> float:
+    """The chance whose odds are `factor` times those of `chance`."""
+    return factor * chance / (1 - chance + factor * chance)
 
 
 def _denies(text: str, context: DialogueContext) -> bool:

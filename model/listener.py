@@ -56,7 +56,7 @@ class Heard:
     """A class that was recognised: `nearness` is the mean cosine to its nearest examples; the reply is one of its.
 
     `said`: what it answers, in words: topic and act with the nearest example, of a general one the act alone.
-    `said_back`: whether the reply has words of what it answers.
+    `said_back`: whether the reply has words of what it answers. `chance`: of a reaction, that this act was told.
     """
 
     name: str
@@ -64,6 +64,7 @@ class Heard:
     nearness: float
     said: str
     said_back: bool = False
+    chance: float | None = None
 
 
 def load_listening(folder: Path) -> list[ListeningClass]:
@@ -90,6 +91,8 @@ class Listener:
         """Those of the general classes."""
         self.reactions = frozenset(each.act for each in classes if each.topic == REACTION)
         """The finer ones."""
+        self.always = frozenset(each.act for each in classes if each.topic == ALWAYS)
+        """What fits nearly anything that is told."""
         self._always = [(each, vectors.of(each.said)) for each in classes if each.topic == ALWAYS]
         self._asked = {each.act: each for each in classes if each.topic == ASKED}
         always = (text for each, _ in self._always for replies in each.replies.values() for text in replies)
@@ -128,8 +131,10 @@ class Listener:
         classes = len(self._classes)
         return np.bincount(owners, best, classes) / np.bincount(owners, minlength=classes)
 
-    def in_general(self, context: DialogueContext, acts: Sequence[str]) -> list[Heard]:
+    def in_general(self, context: DialogueContext, acts: Mapping[str, float]) -> list[Heard]:
         """A reply to each of `acts` that has one not said yet, in their order, and one of each class of `ALWAYS`.
+
+        `acts`: with their chances.
 
         What was said is said back before it where that can be done and was not done just before. None of `ALWAYS` where
         one was among the bot's newest turns: who is told to go on each time is not listened to. Before these, to a
@@ -153,7 +158,8 @@ class Listener:
                 best = np.sort(said @ newest)[-_NEAREST:]
                 nearness = float(best.mean()) if len(best) else 0.0
                 whole = with_reflection(back, reply) if back is not None else None
-                found.append(Heard(each.name, whole or reply, nearness, each.act, whole is not None))
+                chance = acts[each.act] if each.topic == REACTION else None
+                found.append(Heard(each.name, whole or reply, nearness, each.act, whole is not None, chance))
         return found
 
     def _answers(self, context: DialogueContext, level: SpeechLevel) -> list[Heard]:

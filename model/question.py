@@ -93,13 +93,17 @@ _OPEN_OR_OPINION = re.compile(
     "|만 ?그런"
 )
 _WHY = re.compile("왜.*$")
+# Of their own state, nobody is told that the bot wonders as well; and "왜 졌냐" wants no reason.
+_OWN_STATE = re.compile("잠이|졸[려리]|눈물|기분이|입맛|피곤|배고|심심|떨리|긴장|몸이|머리가|콧노래")
+_LAMENT = re.compile("[았었했졌샀갔왔봤났켰췄](?:냐|지|니)$")
 _HOW = re.compile("어떻게|어케|방법|요령|비결|꿀팁|[가-힣]는 법|[는한] 팁")
 _AT_A_LOSS = re.compile("(?:어떡하|어떡해|어쩌[지죠]|어쩜|어떻하)[가-힣]*$")
 _KNOWN = re.compile(
     "([가-힣0-9]+(?: [가-힣0-9]+)*) ?(?:아세요|알아요?|아는 ?거 ?있어요?|아시나요|알고 ?있어요?|아나요)$"
 )
 _PROPOSED = re.compile("([가-힣A-Za-z0-9]+) (?:어때|어떨까|어떤가)(?:요|[가-힣]{0,3})$")
-_OPINION = re.compile("어(?:떻게|케) ?생각|어떤 ?것? ?거? ?같|가능하다고 봐|라고 생각해|다고 생각해")
+_HELD_TRUE = re.compile("([가-힣]+다)고 (?:생각하|생각해|보세|봐|보니|믿)[가-힣]*$")
+_OPINION = re.compile("어(?:떻게|케) ?생각|어떤 ?것? ?거? ?같|가능하다고 봐|라고 생각해")
 _LIKED = re.compile("([가-힣A-Za-z0-9]+?)[을를은는도]? (?:좋아|즐겨)(?:해|하)[가-힣]*$")
 _NOTHING_TO_LIKE = re.compile("뭐|거|더|날|것|나|제일|얘기|이야기|때")
 _DONE = re.compile("(?:봤어|봤니|봤냐|봤나|보셨[가-힣]*|[본한] ?적 ?있[가-힣]*|본적[가-힣 ]*)$")
@@ -119,7 +123,7 @@ _TOLD_THEN = (
 _WILL = re.compile("([가-힣]+)까요?$")
 _OR_NOT = re.compile("까요?,? 말까요?$")
 # Something of that kind is looked for, not foretold: 읽기 좋은 소설 있을까요.
-_SOUGHT = re.compile("(?:좋은|만한|맞는|쉬운|괜찮은|나은|방법|비결|요령) ?.*있을$")
+_SOUGHT = re.compile("(?:좋은|만한|맞는|쉬운|괜찮은|나은|방법|비결|요령|팁|조언|노하우) ?.*있을$")
 _PREDICATE = re.compile(
     "(?:될|끝날|달라질|들킬|어울릴|이길|붙을|떨어질|(?<![고러] )올|맞을|지날|풀릴|나아질|좋아질|성공할|가능할"
     "|생길|나올|알아볼|기억할|좋아할|싫어할|맛있을"
@@ -187,8 +191,8 @@ def _question(text: str) -> str | None:
 def _about_bot(body: str) -> list[Asked]:
     if _WHO_IT_IS.search(body):
         return [Asked(WHO_IT_IS)]
-    if liked := _liked(body):
-        return [liked]
+    if told := _liked(body) or _held_true(body):
+        return [told]
     if _DONE.search(body):
         return [Asked("해 봤는지 물음")]
     if _OPINION.search(body):
@@ -205,10 +209,17 @@ def _liked(body: str) -> Asked | None:
     return Asked("좋아하는지 물음", found[1]) if found is not None and is_thing else None
 
 
+def _held_true(body: str) -> Asked | None:
+    found = _HELD_TRUE.search(body)
+    return Asked("그렇다고 보는지 물음", _last_words(body[: found.end(1)])) if found is not None else None
+
+
 def _open(body: str, level: SpeechLevel) -> list[Asked]:
     """Questions with an interrogative, or for something to be recommended."""
     if found := _WHY.search(body):
-        return [Asked("까닭을 물음", _wondered(found[0], level))]
+        if _LAMENT.search(body):
+            return []
+        return [Asked("까닭을 물음", "" if _OWN_STATE.search(body) else _wondered(found[0], level))]
     if _OPINION.search(body):
         return [Asked("생각을 물음")]
     if _MEANT.search(body):
@@ -228,8 +239,8 @@ def _closed(body: str, level: SpeechLevel) -> list[Asked]:
         return forms
     if found := _KNOWN.search(body):
         return [Asked("아는지 물음", _last_words(found[1]))]
-    if liked := _liked(body):
-        return [liked]
+    if told := _liked(body) or _held_true(body):
+        return [told]
     for pattern, form in _TOLD_THEN:
         if pattern.search(body):
             return [Asked(form)]

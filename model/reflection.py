@@ -12,7 +12,6 @@ import re
 
 from model.dialogue import SpeechLevel
 from model.hangul import final
-from model.lines import is_question
 from model.text import clean_text
 from model.turning import turned
 
@@ -26,7 +25,7 @@ _TYPED_SENTENCE = re.compile(r"(?<=[.!?~…ㅋㅎㅠㅜ])\s+|\n")
 # General listening: 그랬군요, 그렇구나, 그래요?
 _NODS = re.compile(r"(?:군요|구나|그래요|그래|그랬어요|그랬어)[.!?~]*$")
 _TAIL = re.compile(
-    r"(?:[^가-힣?]|(?<![가-힣])(?:허허|하하|대박|진짜|오늘|감동|하|하아|휴|에휴|흑|아이고"
+    r"(?:[^가-힣?]|(?<![가-힣])(?:허허|하하|대박|진짜|오늘|감동|하|하아|휴|에휴|흑|아이고|개꿀|개이득|꿀|굿|실화|최고|힐링|뿌듯|울컥|민망|씁쓸"
     r"|(?:미쳤|망했|망쳤)(?:다|어|음|네|어요|네요|습니다)|망함|미침)$)+$"
 )
 # 갔지 뭐예요 is no question; 했어욬ㅋㅋ, 보냈다아아.
@@ -63,15 +62,20 @@ _FOLLOWS_VERB = re.compile(
     "|내|냈|낸|대|댔|죽|미치|미칠|하|했|한|함|할|해|지|졌|치|쳐|쌓|빠|먹|뜨|말|살|다니|야|도|서|못)"
 )
 # What wants an answer, and what limits what stands before it.
-_CHANGES = re.compile("(?:말아|줘|줘라|주라|주세요|하자|할래)(?:요)?$|(?:^| )[저나]만(?: |$)")
+_CHANGES = re.compile(
+    "(?:말아|줘|줘라|주라|주세요|하자|할래|까|냐|나요|[은는인한]가|니|려나|을지|겠지|겠죠|떴나)(?:요)?$"
+    "|(?:^| )[저나]만(?: |$)"
+)
 # 갔다 왔는데, 왔다 가니.
 _COMES_BACK = re.compile("^(?:왔|오니|온|와서|와요|올|가니|갔|간|가서|하더|하던|하니|하면)")
 # Said after the news, about it: "폰 액정 나갔어.. 산지 일주일 됐는데".
 _AFTERTHOUGHT = re.compile("(?:[는은인한던]데|거든)요?$")
 # What they say of the next word, it does not say alone: 다른 회사, 첫 월급.
 _DETERMINER = re.compile("다른|딴|새|새로운|첫|옛|전|여러|모든|무슨|어떤|어느|이런|그런|저런|맨|안|못")
+# Where to, or from when, said after the verb: 절친이 이민간대 캐나다로.
+_WHERE = re.compile("[가-힣]+(?:[으]?로|에|에서|한테|부터|까지|만에|라고)(?:요)?")
 # A sentence that begins so takes back or outdoes the one before: 지갑 잃어버렸어 근데 찾았어.
-_TURN = re.compile("(?:근데|그런데|하지만|그래도|결국|알고 ?보니|다행히|드디어|그래서|그러다|그랬더니|이제 ?와서)")
+_TURN = re.compile("(?:근데|그런데|하지만|그래도|결국|알고 ?보니|다행히|그래서|그러다|그랬더니|이제 ?와서)")
 _PAST = re.compile("[가-힣]+(?:어|다|음|네|어요|습니다|네요|답니다|거든|거든요)")
 _LIKE_CLAUSES = re.compile(
     "(?:(?:짜장|라|냉|화|장|쫄|비빔|가|전|수|표)면|(?:창|광|사|최|재|냉장|중|참|신)고|(?:부|순|독|유|원|각|약|자소"
@@ -131,7 +135,8 @@ def _to_say_back(typed: list[str]) -> list[str]:
     if not before or _asks(last):
         return [last]
     news = _TAIL.sub("", before[-1])
-    if _is_past(news) and _adds(news, _TAIL.sub("", last)):
+    is_exclaimed = "!" in before[-1] and "!" not in last and not _TURN.match(last)
+    if _is_past(news) and (is_exclaimed or _adds(news, _TAIL.sub("", last))):
         return [before[-1], last]
     # After what happened, a word tells how it was: "모르는 분이었어요 ㅠㅠ 창피해요".
     return [last, before[-1]] if len(last.split()) == 1 else [last]
@@ -166,7 +171,9 @@ def _without_addition(body: str) -> str:
     if number is None:
         return body
     news, rest = " ".join(words[:number]), " ".join(words[number:])
-    return news if _adds(news, rest) and not is_question(rest) and not _CHANGES.search(rest) else body
+    if _WHERE.fullmatch(rest):
+        return news
+    return news if _adds(news, rest) and not _asks(rest) and not _CHANGES.search(rest) else body
 
 
 def _adds(news: str, rest: str) -> bool:

@@ -41,7 +41,7 @@ _START = 0.02
 _REMEMBERED = 2048
 # What a stretch of states is: a turn by its age, then what the candidate answered once, then the candidate.
 _SAID, _REPLY = TURNS, TURNS + 1
-FEATURES = 7
+FEATURES = 9
 """See `features`."""
 
 Layers = TypeVar("Layers", bound=nn.Module)
@@ -157,7 +157,7 @@ class UpperLayers(nn.Module):
 
 
 def features(context: DialogueContext, match: Match) -> list[float]:
-    """How the candidate was found: nearness, from a listening line or a general one, in the midst of which talk."""
+    """How the candidate was found: nearness, from what kind of line, in the midst of which talk, to how sure an act."""
     listened = float(match.source is Source.LISTENER)
     return [
         match.confidence,
@@ -167,6 +167,8 @@ def features(context: DialogueContext, match: Match) -> list[float]:
         float(match.deep),
         float(len(context.turns) > 1),
         float(len(context.turns) > TURNS),
+        match.chance or 0.0,
+        float(match.chance is not None),
     ]
 
 

@@ -32,6 +32,8 @@ class Match:
     """Whether it did so in the midst of a talk."""
     general: bool = False
     """Whether it answers what is done with the words (a plan, a regret), whatever they are about."""
+    chance: float | None = None
+    """Of a reaction, how surely what it reacts to was told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ _INFORMAL = {
     "와": "오", "가": "가", "다녀": "다니", "돼": "되", "자": "자", "먹어": "먹", "마셔": "마시", "살아": "사",
     "놀아": "노", "들려": "들리", "걸려": "걸리", "떨려": "떨리", "내려": "내리", "올라": "오르", "줘": "주",
     "져": "지", "웃어": "웃", "걸어": "걷", "읽어": "읽", "배워": "배우", "키워": "키우", "만들어": "만드",
-    " 나": " 나", " 울어": " 우",
+    " 나": " 나", " 울어": " 우", " 알아": " 아", "맘에 들어": "맘에 드", "마음에 들어": "마음에 드",
 }  # fmt: skip
 _IS_INFORMAL = re.compile(rf"(?<!다)({'|'.join(_INFORMAL)})요$")
 _ADJECTIVE_STEM = re.compile(
@@ -78,13 +78,14 @@ _ADJECTIVE_STEMS = re.compile(
 # What somebody saw or heard: 웃더라고요, 나온대요.
 _SEEN = re.compile("([가-힣]+)(?:더라고요?|더라구요?|더라니까요?|더라|더군요|더군|던데요?|데요)$")
 # A guess, what others said, and most in -이, which are nouns.
-_NOT_SEEN = re.compile("(?:겠|[다라자냐]|(?<![붙끓보쌓쓰놓직먹높줄숙들모꼬섞울짝설속녹눌])이)$")
+_NOT_SEEN = re.compile("(?:겠|[다라자냐]|대로|으로|별로|(?<![붙끓보쌓쓰놓직먹높줄숙들모꼬섞울짝설속녹눌])이)$")
 _HEARD = re.compile("([가-힣])대요?$")
 _NOUN_HEARD = re.compile("([가-힣])(?:이래|이라고 ?해|이라네|이라는데|이랍니다)요?$")
 # Endings that may stand after any predicate, and what is said in their place.
 _GUESSED = re.compile("([가-힣]*겠)(?:어요?|다|네요?|음|습니다|더라고?요?|지요?|죠)$")
 _NO_GUESS = re.compile("(?:모르|알|미치|죽)겠")
 _SEEMS = re.compile("([가-힣]) ?봐요?$")
+_AS_IF = re.compile("([가-힣][는한]) ?듯(?:해요?|하네요?|함)?$")
 _ABOUT_TO = re.compile("(ㄹ?까) ?(?:해요?|합니다|하는데요?|생각 ?중(?:이에요|이야|임)?)$")
 _INTENDS = re.compile("([가-힣](?:려고|려구)) ?(?:해요?|합니다|하는데요?|했는데)$")
 _NEARLY = re.compile("뻔(?:함|했음)?$")
@@ -230,6 +231,8 @@ def _of_guess(body: str, plain: str) -> str | None:
         return None if _NO_GUESS.search(body) else body[: found.end(1)] + plain
     if found := _ABOUT_TO.search(body) or _INTENDS.search(body):
         return body[: found.end(1)] + " 하는" + plain
+    if found := _AS_IF.search(body):
+        return body[: found.end(1)] + " 것 같" + plain
     if (found := _SEEMS.search(body)) and found[1] in "나가까":
         return body[: found.end(1)] + " 보" + plain
     if found := _DOES.search(body):

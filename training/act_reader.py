@@ -36,7 +36,7 @@ _BATCH = 256
 _LEARNING_RATE = 0.02
 _WEIGHT_DECAY = 0.05
 # Of each of a labelled line's acts, told or not, beside one judged reply: chosen on the conversations for development.
-_LABELLED_WEIGHT = 0.125
+_LABELLED_WEIGHT = 0.5
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

@@ -73,4 +73,5 @@ def _match(candidate: dict[str, Any]) -> Match:
         candidate["said"],
         deep=bool(candidate.get("deep", False)),
         general=bool(candidate.get("general", False)),
+        chance=candidate.get("chance"),
     )

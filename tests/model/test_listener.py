@@ -8,7 +8,7 @@ import pytest
 
 from model.dialogue import DialogueContext, SpeechLevel
 from model.line_vectors import LineVectors
-from model.listener import ALWAYS, ASKED, CHOICE, GENERAL, Heard, Listener, ListeningClass, load_listening
+from model.listener import ALWAYS, ASKED, CHOICE, GENERAL, REACTION, Heard, Listener, ListeningClass, load_listening
 from tests.model.builders import user_last
 from tests.model.embedders import BigramEmbedder, FixedEmbedder, no_lines
 
@@ -129,11 +129,11 @@ def test_a_class_is_told_with_its_nearest_example() -> None:
 @pytest.mark.parametrize("said", ["", "   ", "ㅋㅋㅋ", "...", "😀"])
 def test_where_no_word_is_said_nothing_is_heard(said: str) -> None:
     assert listener(PETS, WORK).heard(asked(said), 2) == []
-    assert listener(PLANS).in_general(asked(said), ["plans"]) == []
+    assert listener(PLANS).in_general(asked(said), {"plans": 0.5}) == []
 
 
 def in_general(context: DialogueContext, *acts: str) -> list[str]:
-    return [heard.reply for heard in listener(PETS, PLANS, REGRETS).in_general(context, acts)]
+    return [heard.reply for heard in listener(PETS, PLANS, REGRETS).in_general(context, dict.fromkeys(acts, 0.5))]
 
 
 def test_each_act_has_its_general_line_in_the_order_asked_for() -> None:
@@ -158,14 +158,14 @@ def test_acts_without_a_general_class_or_a_reply_left_have_no_line() -> None:
 def test_a_general_line_tells_how_near_its_examples_are() -> None:
     vectors = no_lines(FixedEmbedder({"said": (1, 0), "near": (0.8, 0.6), "nearest": (0.96, 0.28), "far": (0, 1)}))
     wide = ListeningClass(GENERAL, "plans", ("far", "near", "nearest", "far", "near"), {HAEYO: ("가",)})
-    (heard,) = listener(wide, vectors=vectors).in_general(asked("said"), ["plans"])
+    (heard,) = listener(wide, vectors=vectors).in_general(asked("said"), {"plans": 0.5})
     assert heard == Heard(f"{GENERAL}/plans", "가", heard.nearness, "plans")
     assert heard.nearness == pytest.approx((0.96 + 0.8 + 0.8) / 3, abs=1e-4)
 
 
 def test_what_fits_anything_is_always_heard_after_the_acts() -> None:
     anything = ListeningClass(ALWAYS, "go on", (), {HAEYO: ("더 들려주세요.",)})
-    heard = listener(anything, PLANS, PETS).in_general(asked("내일 산에 갈래"), ["plans"])
+    heard = listener(anything, PLANS, PETS).in_general(asked("내일 산에 갈래"), {"plans": 0.5})
     assert [each.name for each in heard] == [f"{GENERAL}/plans", f"{ALWAYS}/go on"]
     assert (heard[1].reply, heard[1].said, heard[1].nearness) == ("더 들려주세요.", "go on", 0)
     assert listener(anything).heard(asked("내일 산에 가려고"), 5) == []
@@ -175,36 +175,36 @@ def test_what_fits_anything_is_not_said_twice_in_a_row() -> None:
     anything = ListeningClass(ALWAYS, "go on", (), {HAEYO: ("더 들려주세요.", "계속해 주세요.", "그래서요?")})
     ears = listener(anything)
     talk = ["내일 산에 가려고", "더 들려주세요.", "구름이 많을지도"]
-    assert ears.in_general(asked(*talk), []) == []
-    later = ears.in_general(asked(*talk, "그렇군요.", "비도 올지도"), [])
+    assert ears.in_general(asked(*talk), {}) == []
+    later = ears.in_general(asked(*talk, "그렇군요.", "비도 올지도"), {})
     assert [each.reply in ("계속해 주세요.", "그래서요?") for each in later] == [True]
 
 
 def test_general_lines_begin_with_what_was_said_where_that_can_be_said_back() -> None:
     anything = ListeningClass(ALWAYS, "go on", (), {HAEYO: ("그랬군요. 더 들려주세요.",), BANMAL: ("그랬구나.",)})
-    plan, more = listener(anything, PLANS).in_general(asked("드디어 설악산 다녀왔어요"), ["plans"])
+    plan, more = listener(anything, PLANS).in_general(asked("드디어 설악산 다녀왔어요"), {"plans": 0.5})
     assert plan.said_back and plan.reply in {f"드디어 설악산 다녀왔군요. {reply}" for reply in PLANS.replies[HAEYO]}
     assert (more.reply, more.said_back) == ("드디어 설악산 다녀왔군요. 더 들려주세요.", True)
-    plan, more = listener(anything, PLANS).in_general(asked("드디어 설악산 다녀왔어", level=BANMAL), ["plans"])
+    plan, more = listener(anything, PLANS).in_general(asked("드디어 설악산 다녀왔어", level=BANMAL), {"plans": 0.5})
     assert (plan.reply, plan.said_back) == ("드디어 설악산 다녀왔구나. 좋은 계획이네.", True)
     assert (more.reply, more.said_back) == ("그랬구나.", False)
 
 
 def test_not_every_turn_is_said_back() -> None:
     talk = ["드디어 설악산 다녀왔어요", "드디어 설악산 다녀왔군요. 어땠어요?", "내려오다가 다람쥐도 봤어요"]
-    (plan,) = listener(PLANS).in_general(asked(*talk), ["plans"])
+    (plan,) = listener(PLANS).in_general(asked(*talk), {"plans": 0.5})
     assert not plan.said_back and plan.reply in PLANS.replies[HAEYO]
     later = asked(*talk, "귀여웠겠어요.", "도토리를 들고 있었어요")
-    assert [each.said_back for each in listener(PLANS).in_general(later, ["plans"])] == [True]
+    assert [each.said_back for each in listener(PLANS).in_general(later, {"plans": 0.5})] == [True]
 
 
 def test_a_general_line_is_not_said_again_behind_other_words() -> None:
     said = "드디어 설악산 다녀왔군요. 잘 다녀오세요."
-    (plan,) = listener(PLANS).in_general(asked("설악산 다녀왔어요", said, "모레 또 갈래요"), ["plans"])
+    (plan,) = listener(PLANS).in_general(asked("설악산 다녀왔어요", said, "모레 또 갈래요"), {"plans": 0.5})
     assert plan.reply == "좋은 계획이네요."
     anything = ListeningClass(ALWAYS, "go on", (), {HAEYO: ("계속해 주세요.", "더 들려주세요.")})
     tired = asked("다람쥐도 봤어요", "다람쥐도 봤군요. 더 들려주세요.", "진짜 작더라")
-    assert listener(anything).in_general(tired, []) == []
+    assert listener(anything).in_general(tired, {}) == []
 
 
 WHETHER = ListeningClass(
@@ -216,40 +216,40 @@ AGREE = ListeningClass(ASKED, "맞장구를 바라는 물음", (), {HAEYO: ("그
 def test_questions_have_answers_of_their_form_first() -> None:
     anything = ListeningClass(ALWAYS, "go on", (), {HAEYO: ("더 들려주세요.",)})
     ears = listener(anything, AGREE, WHETHER, PETS)
-    heard = ears.in_general(asked("제가 너무 좋아하는 거죠?"), [])
+    heard = ears.in_general(asked("제가 너무 좋아하는 거죠?"), {})
     assert [(each.reply, each.said) for each in heard] == [
         ("그럼요, 그럴 만해요.", "맞장구를 바라는 물음"),
         ("더 들려주세요.", "go on"),
     ]
-    assert [each.reply for each in ears.in_general(asked("오늘은 집에 있을래요"), [])] == ["더 들려주세요."]
+    assert [each.reply for each in ears.in_general(asked("오늘은 집에 있을래요"), {})] == ["더 들려주세요."]
     # Ends like a question, and is none.
-    (told,) = ears.in_general(asked("어제 산에 다녀왔죠"), [])
+    (told,) = ears.in_general(asked("어제 산에 다녀왔죠"), {})
     assert told.reply == "어제 산에 다녀왔군요. 더 들려주세요."
     assert ears.heard(asked("제가 너무 좋아하는 거죠?"), 5)[0].name == "pets/proud"
 
 
 def test_an_answer_takes_the_words_that_were_asked_about_and_another_goes_without() -> None:
     question = "국화차를 끓여볼까요?"
-    with_words, plain = listener(WHETHER).in_general(asked(question), [])
+    with_words, plain = listener(WHETHER).in_general(asked(question), {})
     assert (with_words.reply, with_words.said_back) == ("저는 국화차를 끓여보는 쪽에 한 표요!", True)
     assert (plain.reply, plain.said_back) == ("마음이 가면 해 봐요.", False)
     assert with_words.said == plain.said == "할지 말지 물음"
-    (casual,) = listener(WHETHER).in_general(asked(question, level=BANMAL), [])
+    (casual,) = listener(WHETHER).in_general(asked(question, level=BANMAL), {})
     assert casual.reply == "난 국화차를 끓여보는 쪽!"
     again = asked(question, "저는 국화차를 끓여보는 쪽에 한 표요!", question)
-    assert [each.reply for each in listener(WHETHER).in_general(again, [])] == ["마음이 가면 해 봐요."]
+    assert [each.reply for each in listener(WHETHER).in_general(again, {})] == ["마음이 가면 해 봐요."]
 
 
 def test_asked_to_choose_it_chooses() -> None:
-    *_, chosen = listener(WHETHER).in_general(asked("회색이랑 자주색 중에 뭐가 나을까요?"), [])
+    *_, chosen = listener(WHETHER).in_general(asked("회색이랑 자주색 중에 뭐가 나을까요?"), {})
     assert chosen.name == CHOICE
     assert ("회색" in chosen.reply) != ("자주색" in chosen.reply)
-    assert listener(WHETHER).in_general(asked("회색이 나을까요?"), []) == []
+    assert listener(WHETHER).in_general(asked("회색이 나을까요?"), {}) == []
 
 
 def test_whether_it_is_human_is_nothing_to_choose() -> None:
     honest = ListeningClass(ASKED, "사람인지 물음", (), {HAEYO: ("사람은 아니고 AI예요.",)})
-    heard = listener(honest).in_general(asked("사람이에요 로봇이에요?"), [])
+    heard = listener(honest).in_general(asked("사람이에요 로봇이에요?"), {})
     assert [each.reply for each in heard] == ["사람은 아니고 AI예요."]
 
 
@@ -259,10 +259,20 @@ def test_what_fits_in_general_is_not_heard_as_a_topic() -> None:
     assert listener(PLANS).heard(asked("내일 산에 가려고"), 5) == []
 
 
+def test_finer_classes_are_told_by_their_act_as_well_and_are_no_topics() -> None:
+    passed = ListeningClass(REACTION, "passed an exam", (), {HAEYO: ("정말 축하해요!",)})
+    ears = listener(passed, PLANS, PETS)
+    assert (set(ears.acts), set(ears.reactions)) == ({"plans"}, {"passed an exam"})
+    heard = ears.in_general(asked("오늘 운전면허 붙었어요"), {"passed an exam": 0.5})
+    assert [(each.reply, each.chance) for each in heard] == [("오늘 운전면허 붙었군요! 정말 축하해요!", 0.5)]
+    assert [each.chance for each in ears.in_general(asked("내일 산에 갈래"), {"plans": 0.5})] == [None]
+    assert [each.name for each in ears.heard(asked("오늘 운전면허 붙었어요"), 9)] == ["pets/proud"]
+
+
 def test_nothing_said_and_nothing_known_are_fine() -> None:
     assert listener(PETS).heard(DialogueContext(), 2) == []
-    assert listener(PLANS).in_general(DialogueContext(), ["plans"]) == []
-    assert listener().in_general(asked("내일 산에 가"), ["plans"]) == []
+    assert listener(PLANS).in_general(DialogueContext(), {"plans": 0.5}) == []
+    assert listener().in_general(asked("내일 산에 가"), {"plans": 0.5}) == []
     assert listener().heard(asked("강아지 귀여워"), 2) == []
 
 

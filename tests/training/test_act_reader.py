@@ -71,7 +71,7 @@ def write_judged(folder: Path) -> Path:
 
 
 def acts(reader: ActReader, text: str, count: int = 1) -> list[str]:
-    return reader.acts(DialogueContext((), (Turn(Role.USER, text),)), count, {*NAMES, "결심"})
+    return list(reader.acts(DialogueContext((), (Turn(Role.USER, text),)), count, {*NAMES, "결심"}))
 
 
 def labelled(text: str, *acts: str, among: Sequence[str] = NAMES) -> Labelled:
