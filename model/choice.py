@@ -24,6 +24,8 @@ _NO_DEED = re.compile(
     "(?:^| )(?:말|걸|나을|어떨|좋을)$|(?<![끓줄붙먹보높속녹])일$|(?:있을|없을)$"
     "|(?:헤어질|그만둘|이혼할|파혼할|퇴사할|자퇴할|휴학할|죽을|끊을|접을|때릴|신고할)$"
 )
+# Why it is asked: 깨졌는데 고칠까.
+_CLAUSE = re.compile(r"^\S+(?:는데|은데|인데|한데|니까|어서|아서|려고|지만) ")
 _ENDS = re.compile(r"(?:[^가-힣A-Za-z0-9]|(?<= )(?:하나만 )?(?:정해|골라|의견)[가-힣 ]*$)+$")
 _SAID = {
     SpeechLevel.HAEYO: ("저는 {}에 한 표요!", "음, 저라면 {}으로 할래요!", "저는 {}에 마음이 가요."),
@@ -53,6 +55,7 @@ def choice(text: str, level: SpeechLevel) -> str | None:
 
 def _deed(question: str) -> str | None:
     """편지 쓸 (까) to 편지 쓰는; None where it asks for something else."""
+    question = _CLAUSE.sub("", question)
     last = question[-1]
     if final(last) != "ㄹ" or _NO_DEED.search(question):
         return None

@@ -76,7 +76,7 @@ _DETERMINER = re.compile("다른|딴|새|새로운|첫|옛|전|여러|모든|무
 _WHERE = re.compile("[가-힣]+(?:[으]?로|에|에서|한테|부터|까지|만에|라고)(?:요)?")
 # A sentence that begins so takes back or outdoes the one before: 지갑 잃어버렸어 근데 찾았어.
 _TURN = re.compile("(?:근데|그런데|하지만|그래도|결국|알고 ?보니|다행히|그래서|그러다|그랬더니|이제 ?와서)")
-_PAST = re.compile("[가-힣]+(?:어|다|음|네|어요|습니다|네요|답니다|거든|거든요)")
+_PAST = re.compile("[가-힣]+(?:어|다|음|네|대|대요|어요|습니다|네요|답니다|거든|거든요)")
 _LIKE_CLAUSES = re.compile(
     "(?:(?:짜장|라|냉|화|장|쫄|비빔|가|전|수|표)면|(?:창|광|사|최|재|냉장|중|참|신)고|(?:부|순|독|유|원|각|약|자소"
     "|이력|보고)서"
@@ -95,7 +95,7 @@ _AFTER_DOING = re.compile("^(?:지|뒤|후|적|것|거|말|사람)")
 _BOUND = re.compile("[안잘더덜첫맨꼭]")
 # Who speaks, and what joins lines: nothing is lost without them.
 _DROPPED = re.compile(
-    "(?:나|저|나는|저는|내가|제가|내|제|우리|저희|근데|그런데|그래서|그리고|아니|와|아|헐|어제는|방금은|그냥|사실|일단)"
+    "(?:나|저|나는|저는|내가|제가|내|제|우리|저희|근데|그런데|그래서|그리고|아니|와|아|헐|어제는|방금은|그냥|사실|일단|하이|헬로|안녕|굿모닝)"
 )
 # "I" at the beginning, elsewhere something else: 전 화났어요, but 고장 난 거, 전 직장.
 _DROPPED_FIRST = re.compile(r"^(?:난|전) (?!직장|회사|남친|여친|남자|여자|애인|팀|학년|날|주인)")
@@ -185,7 +185,7 @@ def _adds(news: str, rest: str) -> bool:
 
 def _ends_sentence(word: str, following: str) -> bool:
     """Whether a sentence without a full stop ends with `word`."""
-    if len(word) > 1 and final(word[-2]) == "ㅆ" and word[-1] in "어다음":
+    if len(word) > 1 and final(word[-2]) == "ㅆ" and word[-1] in "어다음대":
         goes_on = _FOLLOWS_VERB if word.endswith(("있어", "있다")) else _COMES_BACK
         return not goes_on.search(following)
     is_informal = _INFORMAL.search(word) and not _FOLLOWS_VERB.search(following)

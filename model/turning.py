@@ -214,12 +214,8 @@ def _in_past(stem: str, plain: str) -> str | None:
 
 def _of_hearsay(body: str, plain: str) -> str | None:
     if found := _HEARD.search(body):
-        if final(found[1]) in ("ㅆ", "ㅄ") or found[1] in "좋많싫같높":
-            return body[: found.end(1)] + plain
-        if final(found[1]) != "ㄴ":
-            return None
-        stem = "" if found[1] == "는" else with_final(found[1], "")
-        return body[: found.start(1)] + stem + "는" + plain
+        is_told = final(found[1]) in ("ㅆ", "ㅄ", "ㄴ") or found[1] in "좋많싫같높"
+        return body[: found.end(1)] + "다는" + plain if is_told else None
     if (found := _NOUN_HEARD.search(body)) and final(found[1]):
         return body[: found.end(1)] + "이" + plain
     found = _SEEN.search(body)
