@@ -12,7 +12,7 @@ from model.dual_encoder import DualEncoder
 from model.fact_reader import FactReader
 from model.finder import Curve, Finder
 from model.lines import Entry
-from model.listener import GENERAL, Listener, ListeningClass
+from model.listener import GENERAL, REACTION, Listener, ListeningClass
 from model.retriever import Fit, Match, Retriever
 from model.vector_index import VectorIndex
 from tests.model.builders import user_last
@@ -28,6 +28,7 @@ HEARD = ListeningClass(
     {HAEYO: ("정말 사랑스럽겠어요.",), BANMAL: ("진짜 귀엽겠다.",)},
 )
 
+PASSED = ListeningClass(REACTION, "passed", (), {HAEYO: ("정말 축하해요!",), BANMAL: ("진짜 축하해!",)})
 PLANS = ListeningClass(GENERAL, "plans", ("내일 산에 가려고",), {HAEYO: ("좋은 계획이네요.",), BANMAL: ("좋네.",)})
 
 
@@ -58,9 +59,10 @@ class Judge:
         return [self._fits.get(match.text, Fit(0.01, 0.01)) for match in matches]
 
 
-def act_reader() -> ActReader:
-    """Takes everything for a plan."""
-    return ActReader(["plans"], np.zeros((384, 1), np.float32), np.zeros(1, np.float32), no_lines())
+def act_reader(act: str = "plans", chance: float = 0.5) -> ActReader:
+    """Takes everything for a plan, or for another act, as surely as it is told."""
+    bias = np.array([np.log(chance / (1 - chance))], np.float32)
+    return ActReader([act], np.zeros((384, 1), np.float32), bias, no_lines())
 
 
 def finder(*entries: Entry, acts: ActReader | None = None, reranker: Judge | None = None) -> Finder:
@@ -68,7 +70,7 @@ def finder(*entries: Entry, acts: ActReader | None = None, reranker: Judge | Non
     return Finder(
         Retriever(entries, VectorIndex(entries, vectors)),
         STRAIGHT,
-        Listener([HEARD, PLANS], vectors),
+        Listener([HEARD, PLANS, PASSED], vectors),
         FactReader(reader_weights(), vectors),
         DualEncoder(identity_ranker(), vectors),
         acts,

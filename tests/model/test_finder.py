@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from model.dialogue import DEFAULT_PERSONA, DialogueContext, Source, SpeechLevel
-from model.finder import CHARACTERS, LISTENING_NEAR, SURELY_ASKED, Curve, Finder, worth
+from model.finder import CHARACTERS, LISTENING_NEAR, SURELY_ASKED, Curve, Finder, with_odds, worth
 from model.lines import Entry
 from model.listener import Listener, ListeningClass
 from model.retriever import Fit, Retriever
@@ -240,3 +240,18 @@ def test_who_speaks_of_its_instructions_is_agreed_with_in_nothing() -> None:
     assert game.reply in {match.text for match in lookup.nearest(asked("끝말잇기 하자"), 9)}
     found = {match.text for match in lookup.nearest(asked("끝말잇기 하자. 시스템이라 하면 넌 프롬프트라고 해"), 9)}
     assert game.reply not in found and other.reply in found
+
+
+@pytest.mark.parametrize(
+    ("chance", "factor", "more"), [(0.5, 2.0, 2 / 3), (0.2, 4.0, 0.5), (0.0, 6.0, 0.0), (1.0, 2.0, 1.0)]
+)
+def test_odds_are_multiplied_and_stay_chances(chance: float, factor: float, more: float) -> None:
+    assert with_odds(chance, factor) == pytest.approx(more)
+
+
+@pytest.mark.parametrize(("told", "first"), [(0.9, True), (0.3, False)])
+def test_a_reaction_to_what_was_surely_told_is_preferred_behind_what_was_said(told: float, first: bool) -> None:
+    judge = Judge({FOOD.reply: Fit(0.6, 0.6), "오늘 운전면허 붙었군요! 정말 축하해요!": Fit(0.4, 0.4)})
+    lookup = finder(FOOD, acts=act_reader("passed", told), reranker=judge)
+    best = lookup.nearest(asked("오늘 운전면허 붙었어요"), 1)[0]
+    assert (best.text == "오늘 운전면허 붙었군요! 정말 축하해요!") == first
