@@ -21,6 +21,7 @@ from model.fact_reader import FACT_READER, FactReader
 from model.line_vectors import VECTORS, LineVectors
 from model.lines import Entry, load_entries, normalise
 from model.listener import Listener, load_listening
+from model.question import WHO_IT_IS, asked
 from model.restate import restate
 from model.retriever import Fit, Match, Retriever
 from model.vector_index import VectorIndex
@@ -169,14 +170,14 @@ class Finder:
         return [
             match
             if match.confidence == _CERTAIN and match.source is Source.PERSONA
-            else replace(match, confidence=with_odds(worth(fit, context), self._odds(match)))
+            else replace(match, confidence=with_odds(worth(fit, context), self._odds(match, context)))
             for match, fit in zip(matches, fits, strict=True)
         ]
 
-    def _odds(self, match: Match) -> float:
+    def _odds(self, match: Match, context: DialogueContext) -> float:
         """What the odds of `match` are multiplied by."""
-        if match.source is Source.PERSONA and match.confidence >= _CLEARLY_ASKED:
-            return _FACT_ODDS
+        if match.source is Source.PERSONA:
+            return _FACT_ODDS if match.confidence >= _CLEARLY_ASKED and not _asks_who_it_is(context) else 1.0
         if self._listener is None or match.source is not Source.LISTENER or match.general:
             return 1.0
         if match.said in self._listener.always:
@@ -222,6 +223,12 @@ def worth(fit: Fit, context: DialogueContext) -> float:
     """What candidates are compared by: the chance that one fits, and some more for what is about this very line."""
     share = _SPECIFIC_LATER if len(context.turns) > 1 else _SPECIFIC_AT_OPENING
     return (1 - share) * fit.sensible + share * fit.specific
+
+
+def _asks_who_it_is(context: DialogueContext) -> bool:
+    """Whether the bot is asked if it is human, which has plainer answers than any fact."""
+    level = context.speech_level or SpeechLevel.HAEYO
+    return any(each.form == WHO_IT_IS for each in asked(context.turns[-1].text, level))
 
 
 def with_odds(chance: float, factor: float) -> float:

@@ -65,13 +65,23 @@ def act_reader(act: str = "plans", chance: float = 0.5) -> ActReader:
     return ActReader([act], np.zeros((384, 1), np.float32), bias, no_lines())
 
 
-def finder(*entries: Entry, acts: ActReader | None = None, reranker: Judge | None = None) -> Finder:
+def always_asked() -> dict[str, Array]:
+    """Takes every question for one about the bot."""
+    return plain_reader(np.zeros(384, np.float32), bias=9.0, scale=40.0, fit_bias=9.0)
+
+
+def finder(
+    *entries: Entry,
+    acts: ActReader | None = None,
+    reranker: Judge | None = None,
+    facts: dict[str, Array] | None = None,
+) -> Finder:
     vectors = no_lines()
     return Finder(
         Retriever(entries, VectorIndex(entries, vectors)),
         STRAIGHT,
         Listener([HEARD, PLANS, PASSED], vectors),
-        FactReader(reader_weights(), vectors),
+        FactReader(facts or reader_weights(), vectors),
         DualEncoder(identity_ranker(), vectors),
         acts,
         reranker,

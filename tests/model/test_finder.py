@@ -10,7 +10,21 @@ from model.lines import Entry
 from model.listener import Listener, ListeningClass
 from model.retriever import Fit, Retriever
 from tests.model.embedders import no_lines
-from tests.model.finders import BANMAL, FACTS, FOOD, HAEYO, HEARD, NAME, PETS, Judge, act_reader, asked, entry, finder
+from tests.model.finders import (
+    BANMAL,
+    FACTS,
+    FOOD,
+    HAEYO,
+    HEARD,
+    NAME,
+    PETS,
+    Judge,
+    act_reader,
+    always_asked,
+    asked,
+    entry,
+    finder,
+)
 
 
 def test_a_curve_is_one_half_in_its_middle_and_rises() -> None:
@@ -255,3 +269,16 @@ def test_a_reaction_to_what_was_surely_told_is_preferred_behind_what_was_said(to
     lookup = finder(FOOD, acts=act_reader("passed", told), reranker=judge)
     best = lookup.nearest(asked("오늘 운전면허 붙었어요"), 1)[0]
     assert (best.text == "오늘 운전면허 붙었군요! 정말 축하해요!") == first
+
+
+def test_a_fact_that_was_clearly_asked_for_is_told_but_not_for_whether_it_is_human() -> None:
+    persona = ("내 이름은 유희다.", "나는 산다.")
+    told = "제 이름은 유희예요."
+    judge = Judge({FOOD.reply: Fit(0.6, 0.6), told: Fit(0.4, 0.4)})
+    lookup = finder(replace(FOOD, persona=frozenset(persona)), reranker=judge, facts=always_asked())
+
+    def first(said: str) -> str:
+        return lookup.nearest(asked(said, persona=persona), 1)[0].text
+
+    assert first("집이 어디예요?") == told
+    assert first("사람이에요 로봇이에요?") == FOOD.reply
