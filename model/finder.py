@@ -214,9 +214,9 @@ class Finder:
         name = next((fact for fact in context.persona if _NAME.search(fact)), None)
         if name is not None and context.turns and _NAME_ASKED.search(context.turns[-1].text):
             return name, _CERTAIN
-        asked = self._facts.asked(context) if self._facts is not None else None
+        found = self._facts.asked(context) if self._facts is not None else None
         least = SURELY_ASKED if self._retriever.knows(context.persona) else MAYBE_ASKED
-        return (asked.fact, asked.chance) if asked is not None and asked.chance >= least else (None, 0.0)
+        return (found.fact, found.chance) if found is not None and found.chance >= least else (None, 0.0)
 
 
 def worth(fit: Fit, context: DialogueContext) -> float:
