@@ -182,11 +182,13 @@ def test_padding_changes_nothing(upper: UpperLayers, lower: LowerLayers) -> None
 @pytest.mark.parametrize(
     ("match", "turns", "expected"),
     [
-        (Match("가", 0.7), 1, [0.7, 0, 0, 0, 0, 0, 0]),
-        (Match("가", 0.7, Source.LISTENER), 1, [0.7, 1, 0, 0.7, 0, 0, 0]),
-        (Match("가", 0.7, Source.LISTENER, general=True), 2, [0.7, 1, 1, 0.7, 0, 1, 0]),
-        (Match("가", 0.7, deep=True), 3, [0.7, 0, 0, 0, 1, 1, 0]),
-        (Match("가", 0.7), 4, [0.7, 0, 0, 0, 0, 1, 1]),
+        (Match("가", 0.7), 1, [0.7, 0, 0, 0, 0, 0, 0, 0, 0]),
+        (Match("가", 0.7, Source.LISTENER), 1, [0.7, 1, 0, 0.7, 0, 0, 0, 0, 0]),
+        (Match("가", 0.7, Source.LISTENER, general=True), 2, [0.7, 1, 1, 0.7, 0, 1, 0, 0, 0]),
+        (Match("가", 0.7, deep=True), 3, [0.7, 0, 0, 0, 1, 1, 0, 0, 0]),
+        (Match("가", 0.7), 4, [0.7, 0, 0, 0, 0, 1, 1, 0, 0]),
+        (Match("가", 0.0, Source.LISTENER, chance=0.6), 1, [0, 1, 0, 0, 0, 0, 0, 0.6, 1]),
+        (Match("가", 0.0, Source.LISTENER, chance=0.0), 1, [0, 1, 0, 0, 0, 0, 0, 0, 1]),
     ],
 )
 def test_features_tell_how_a_candidate_was_found(match: Match, turns: int, expected: list[float]) -> None:
@@ -215,7 +217,7 @@ def test_eight_bits_change_the_chances_little(weights: E5Weights, upper: UpperLa
     expected = expected_chances(upper, lower)
     found = fits(Reranker(LowerLayers(weights), upper_of(weights)), CONTEXT, MATCHES)
     assert float((found - expected).square().mean().sqrt()) < 0.05
-    assert float(expected[:, 0].amax() - expected[:, 0].amin()) > 0.3, "there is more to tell than that"
+    assert float(expected[:, 0].amax() - expected[:, 0].amin()) > 0.2, "there is more to tell than that"
 
 
 def test_in_service_nothing_depends_on_who_else_is_there_or_was_asked_before(weights: E5Weights) -> None:
