@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -167,22 +167,13 @@ class Finder:
     def _reranked(self, matches: Sequence[Match], context: DialogueContext) -> list[Match]:
         assert self._reranker is not None
         fits = self._reranker.fits(context, matches)
+        always = self._listener.always if self._listener is not None else frozenset()
         return [
             match
             if match.confidence == _CERTAIN and match.source is Source.PERSONA
-            else replace(match, confidence=with_odds(worth(fit, context), self._odds(match, context)))
+            else replace(match, confidence=preference(match, fit, context, always))
             for match, fit in zip(matches, fits, strict=True)
         ]
-
-    def _odds(self, match: Match, context: DialogueContext) -> float:
-        """What the odds of `match` are multiplied by."""
-        if match.source is Source.PERSONA:
-            return _FACT_ODDS if match.confidence >= _CLEARLY_ASKED and not _asks_who_it_is(context) else 1.0
-        if self._listener is None or match.source is not Source.LISTENER or match.general:
-            return 1.0
-        if match.said in self._listener.always:
-            return _ALWAYS_ODDS
-        return _SURE_ODDS if match.chance is not None and match.chance >= _SURELY_TOLD else 1.0
 
     def _by_nearness(self, matches: Sequence[Match]) -> list[Match]:
         # The reader of facts tells a chance already, and is believed.
@@ -219,8 +210,27 @@ class Finder:
         return (found.fact, found.chance) if found is not None and found.chance >= least else (None, 0.0)
 
 
+def preference(match: Match, fit: Fit, context: DialogueContext, always: Collection[str]) -> float:
+    """What candidates are compared by: `worth`, at the odds of what kind of reply it is.
+
+    `always`: the acts of listening lines that fit nearly anything.
+    """
+    return with_odds(worth(fit, context), _odds(match, context, always))
+
+
+def _odds(match: Match, context: DialogueContext, always: Collection[str]) -> float:
+    """What the odds of `match` are multiplied by."""
+    if match.source is Source.PERSONA:
+        return _FACT_ODDS if match.confidence >= _CLEARLY_ASKED and not _asks_who_it_is(context) else 1.0
+    if match.source is not Source.LISTENER or match.general:
+        return 1.0
+    if match.said in always:
+        return _ALWAYS_ODDS
+    return _SURE_ODDS if match.chance is not None and match.chance >= _SURELY_TOLD else 1.0
+
+
 def worth(fit: Fit, context: DialogueContext) -> float:
-    """What candidates are compared by: the chance that one fits, and some more for what is about this very line."""
+    """How good a reply is by the reranker: the chance that one fits, and some more for what is about this very line."""
     share = _SPECIFIC_LATER if len(context.turns) > 1 else _SPECIFIC_AT_OPENING
     return (1 - share) * fit.sensible + share * fit.specific
 

